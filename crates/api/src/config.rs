@@ -1,0 +1,148 @@
+//! Settings of an engine.
+
+use heapwright_collectors::Registration;
+use heapwright_gc_heap::{HeapConfig, SizingPolicy, Spec};
+use heapwright_jit::Settings;
+use std::fmt;
+
+/// A collector that an engine can use.
+#[derive(Clone, Copy)]
+pub struct Collector(pub(crate) &'static Registration);
+
+impl Collector {
+    /// Every collector, in a fixed order.
+    pub fn all() -> impl ExactSizeIterator<Item = Collector> {
+        heapwright_collectors::all().iter().map(Collector)
+    }
+
+    /// The collector with this name.
+    pub fn by_name(name: &str) -> Option<Collector> {
+        heapwright_collectors::by_name(name).map(Collector)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.0.spec.name
+    }
+
+    /// Its declaration.
+    pub fn spec(&self) -> &'static Spec {
+        self.0.spec
+    }
+}
+
+impl Default for Collector {
+    fn default() -> Self {
+        Collector(heapwright_collectors::default())
+    }
+}
+
+impl PartialEq for Collector {
+    fn eq(&self, other: &Collector) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Collector {}
+
+impl fmt::Debug for Collector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Settings of an [`Engine`](crate::Engine). Methods return `&mut Self`, so that they can be chained.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) collector: Collector,
+    pub(crate) heap: HeapConfig,
+    pub(crate) settings: Settings,
+    pub(crate) max_wasm_stack: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            collector: Collector::default(),
+            heap: HeapConfig { initial: 1 << 20, max: u64::MAX, sizing: SizingPolicy::Growing, zeal: 0 },
+            settings: Settings::default(),
+            max_wasm_stack: 512 << 10,
+        }
+    }
+}
+
+impl Config {
+    /// The default settings.
+    pub fn new() -> Config {
+        Config::default()
+    }
+
+    /// The collector of every store of the engine.
+    pub fn collector(&mut self, collector: Collector) -> &mut Self {
+        self.collector = collector;
+        self
+    }
+
+    /// Capacity of a new GC heap in bytes. Default 1 MiB; raised to what the collector needs at least.
+    pub fn initial_heap(&mut self, bytes: u64) -> &mut Self {
+        self.heap.initial = bytes;
+        self
+    }
+
+    /// Largest capacity of a GC heap in bytes. Default, and at most, nearly 4 GiB.
+    pub fn max_heap(&mut self, bytes: u64) -> &mut Self {
+        self.heap.max = bytes;
+        self
+    }
+
+    /// How a heap's capacity follows its use.
+    pub fn heap_policy(&mut self, policy: SizingPolicy) -> &mut Self {
+        self.heap.sizing = policy;
+        self
+    }
+
+    /// Collect at every `n`-th allocation, poison freed memory and verify the heap after each collection; 0 (the default) is off.
+    /// For finding faults of collectors and of compiled code.
+    pub fn zeal(&mut self, n: u32) -> &mut Self {
+        self.heap.zeal = n;
+        self
+    }
+
+    /// Bytes of stack that compiled code may use, counted from the outermost call into it. Default 512 KiB. The thread must
+    /// have that much and some more for host functions.
+    pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
+        self.max_wasm_stack = bytes;
+        self
+    }
+
+    /// Whether null accesses, memory bounds and divisions trap by hardware faults (the default) or by explicit checks.
+    pub fn signals_based_traps(&mut self, enable: bool) -> &mut Self {
+        self.settings.signal_traps = enable;
+        self
+    }
+
+    /// Whether the code generator's optimiser runs. Default on.
+    pub fn optimize(&mut self, enable: bool) -> &mut Self {
+        self.settings.optimize = enable;
+        self
+    }
+
+    /// Whether functions compile on several threads. Default on.
+    pub fn parallel_compilation(&mut self, enable: bool) -> &mut Self {
+        self.settings.parallel = enable;
+        self
+    }
+
+    /// Whether compiled code counts what its barriers do, for [`Store::gc_stats`](crate::Store::gc_stats). Default off: it costs a
+    /// load and a store a barrier.
+    pub fn count_barriers(&mut self, enable: bool) -> &mut Self {
+        self.settings.count_barriers = enable;
+        self
+    }
+
+    /// Whether the code generator verifies its input. Default on in debug builds.
+    pub fn verify_code(&mut self, enable: bool) -> &mut Self {
+        self.settings.verify = enable;
+        self
+    }
+}

@@ -1,0 +1,90 @@
+//! The engine.
+
+use crate::{Collector, Config, Result};
+use anyhow::bail;
+use heapwright_vm::{Runtime, StoreConfig};
+use std::sync::Arc;
+
+/// Configuration, compiler and types, shared by modules and stores. Cloning is cheap.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<EngineInner>,
+}
+
+struct EngineInner {
+    runtime: Arc<Runtime>,
+    config: Config,
+}
+
+impl Engine {
+    /// An engine.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration makes no sense (a maximum heap of zero, an initial heap above the maximum), or the machine lacks
+    /// what compiled code needs.
+    pub fn new(config: &Config) -> Result<Engine> {
+        if config.heap.max == 0 {
+            bail!("the maximum heap size must be more than 0 bytes");
+        }
+        if config.heap.initial > config.heap.max {
+            bail!(
+                "the initial heap size ({} bytes) exceeds the maximum ({} bytes)",
+                config.heap.initial,
+                config.heap.max
+            );
+        }
+        let runtime = Runtime::new(config.settings.clone(), config.collector.0.create)?;
+        Ok(Engine { inner: Arc::new(EngineInner { runtime, config: config.clone() }) })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// The collector.
+    pub fn collector(&self) -> Collector {
+        self.inner.config.collector
+    }
+
+    /// Whether two handles are the same engine.
+    pub fn same(a: &Engine, b: &Engine) -> bool {
+        Arc::ptr_eq(&a.inner, &b.inner)
+    }
+
+    /// Validates a module in the binary format without compiling it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, with the offset.
+    pub fn validate(&self, bytes: &[u8]) -> Result<()> {
+        self.runtime().compiler().validate(bytes)?;
+        Ok(())
+    }
+
+    pub(crate) fn runtime(&self) -> &Arc<Runtime> {
+        &self.inner.runtime
+    }
+
+    pub(crate) fn store_config(&self) -> StoreConfig {
+        StoreConfig { heap: self.inner.config.heap, max_wasm_stack: self.inner.config.max_wasm_stack }
+    }
+}
+
+impl Default for Engine {
+    /// An engine with default settings.
+    ///
+    /// # Panics
+    ///
+    /// When the machine lacks what compiled code needs.
+    fn default() -> Self {
+        Engine::new(&Config::default()).expect("the default configuration works on a supported machine")
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("config", &self.inner.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,234 @@
+//! Errors: what lies behind an [`Error`](crate::Error) that a call returned. Use `downcast_ref` to find out.
+
+use crate::store::StoreOpaque;
+use crate::{Error, ExnRef, OwnedRooted};
+use heapwright_gc_heap::AllocError;
+use heapwright_vm::{CallError, InstantiateError, TrapDetail};
+use std::fmt;
+use std::sync::Arc;
+
+pub use heapwright_jit::abi::Trap as TrapCode;
+pub use heapwright_vm::LinkError;
+
+/// Why execution stopped.
+#[derive(Clone, Debug)]
+pub struct Trap {
+    code: TrapCode,
+    message: String,
+    backtrace: WasmBacktrace,
+}
+
+impl Trap {
+    /// The trap's number and name.
+    pub fn code(&self) -> TrapCode {
+        self.code
+    }
+
+    /// The compiled frames at the trap, innermost first.
+    pub fn backtrace(&self) -> &WasmBacktrace {
+        &self.backtrace
+    }
+}
+
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Trap {}
+
+/// The GC heap was full. The store is still usable: what can be collected will be.
+#[derive(Clone, Debug)]
+pub struct GcHeapOutOfMemory {
+    /// Bytes asked for.
+    pub requested: u64,
+    /// Bytes live after the last collection.
+    pub live: u64,
+    /// The heap's maximum size in bytes.
+    pub max: u64,
+    /// The compiled frames at the allocation, innermost first.
+    pub backtrace: WasmBacktrace,
+}
+
+impl fmt::Display for GcHeapOutOfMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let GcHeapOutOfMemory { requested, live, max, .. } = self;
+        write!(f, "GC heap out of memory: {requested} bytes asked for, {live} live, {max} at most")
+    }
+}
+
+impl std::error::Error for GcHeapOutOfMemory {}
+
+/// An exception that no handler caught. It holds the exception, so it can be examined or thrown again.
+#[derive(Clone, Debug)]
+pub struct ThrownException {
+    pub(crate) exception: Arc<OwnedRooted<ExnRef>>,
+}
+
+impl ThrownException {
+    /// An error that, returned by a host function, throws `exception` into its caller.
+    pub fn new(exception: OwnedRooted<ExnRef>) -> ThrownException {
+        ThrownException { exception: Arc::new(exception) }
+    }
+
+    /// The exception.
+    pub fn exception(&self) -> &OwnedRooted<ExnRef> {
+        &self.exception
+    }
+}
+
+impl fmt::Display for ThrownException {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("uncaught exception")
+    }
+}
+
+impl std::error::Error for ThrownException {}
+
+/// The compiled frames at a trap or below a failed host function; a host function's error carries one as context.
+#[derive(Clone, Debug, Default)]
+pub struct WasmBacktrace {
+    frames: Vec<WasmFrame>,
+    omitted: usize,
+}
+
+/// One compiled frame.
+#[derive(Clone, Debug)]
+pub struct WasmFrame {
+    /// The module's name, if it has one.
+    pub module: Option<String>,
+    /// Index of the function, imports counted.
+    pub func_index: u32,
+    /// Name of the function, if the module says.
+    pub func_name: Option<String>,
+    /// Byte offset of the instruction in the module.
+    pub module_offset: Option<u32>,
+}
+
+impl WasmBacktrace {
+    /// The frames, innermost first.
+    pub fn frames(&self) -> &[WasmFrame] {
+        &self.frames
+    }
+
+    /// How many outer frames were left out.
+    pub fn omitted(&self) -> usize {
+        self.omitted
+    }
+
+    pub(crate) fn from_vm(trace: &heapwright_vm::Backtrace) -> WasmBacktrace {
+        let frames = trace
+            .frames
+            .iter()
+            .map(|f| WasmFrame {
+                module: f.module.info.name.clone(),
+                func_index: f.func,
+                func_name: f.func_name().map(str::to_owned),
+                module_offset: f.offset,
+            })
+            .collect();
+        WasmBacktrace { frames, omitted: trace.omitted }
+    }
+}
+
+impl fmt::Display for WasmBacktrace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "error while executing at wasm backtrace:")?;
+        for (i, frame) in self.frames.iter().enumerate() {
+            write!(f, "{i:5}: ")?;
+            match frame.module_offset {
+                Some(offset) => write!(f, "{offset:#8x} - ")?,
+                None => write!(f, "{:>8} - ", "?")?,
+            }
+            write!(f, "{}!", frame.module.as_deref().unwrap_or("<unnamed>"))?;
+            match &frame.func_name {
+                Some(name) => writeln!(f, "{name}")?,
+                None => writeln!(f, "<wasm function {}>", frame.func_index)?,
+            }
+        }
+        if self.omitted > 0 {
+            writeln!(f, "       … {} more", self.omitted)?;
+        }
+        Ok(())
+    }
+}
+
+/// Turns the vm's answer into an error of this crate. A panic goes on unwinding.
+pub(crate) fn from_call(store: &mut StoreOpaque, error: CallError) -> Error {
+    match error {
+        CallError::Trap(info) => {
+            let backtrace = WasmBacktrace::from_vm(&info.backtrace);
+            if let Some(TrapDetail::Alloc(AllocError::OutOfMemory { requested, live, max })) = info.detail {
+                return GcHeapOutOfMemory { requested, live, max, backtrace }.into();
+            }
+            Trap { code: info.trap, message: info.to_string(), backtrace }.into()
+        }
+        CallError::Exception => match store.take_thrown() {
+            Ok(thrown) => thrown.into(),
+            Err(e) => e,
+        },
+        CallError::Host { error, backtrace } => {
+            // Errors of this crate's host functions travel wrapped; what comes out is what the host function returned.
+            let error = match error.downcast::<HostError>() {
+                Ok(host) => host.0,
+                Err(other) => Error::from_boxed(other),
+            };
+            if backtrace.frames.is_empty() { error } else { error.context(WasmBacktrace::from_vm(&backtrace)) }
+        }
+        CallError::Panic(payload) => std::panic::resume_unwind(payload),
+    }
+}
+
+/// A host function's error on its way through the vm.
+#[derive(Debug)]
+struct HostError(Error);
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for HostError {}
+
+/// Turns a host function's error into what the vm carries through compiled frames.
+pub(crate) fn to_call(store: &mut StoreOpaque, error: Error) -> CallError {
+    if let Some(thrown) = error.downcast_ref::<ThrownException>() {
+        return match thrown.exception.gc_ref(store) {
+            Ok(exception) => {
+                store.vm.set_exception(exception);
+                CallError::Exception
+            }
+            Err(e) => CallError::host(HostError(e)),
+        };
+    }
+    match error.downcast::<TrapCode>() {
+        Ok(code) => CallError::trap(code),
+        Err(error) => CallError::host(HostError(error)),
+    }
+}
+
+pub(crate) fn from_instantiate(store: &mut StoreOpaque, error: InstantiateError) -> Error {
+    match error {
+        InstantiateError::Link(e) => e.into(),
+        InstantiateError::Call(e) => from_call(store, e),
+        InstantiateError::Resource(what) => Error::msg(what),
+    }
+}
+
+/// Allocation on behalf of the host failed.
+pub(crate) fn from_alloc(store: &mut StoreOpaque, error: AllocError) -> Error {
+    from_call(store, CallError::from(error))
+}
+
+/// A reference could not be followed: only a corrupted heap makes a typed root do that.
+pub(crate) fn from_bad_reference(error: heapwright_gc_heap::BadReference) -> Error {
+    use heapwright_gc_heap::BadReference::{Corrupted, Null, OutOfBounds, WrongKind};
+    match error {
+        Null => anyhow::anyhow!("null reference"),
+        WrongKind => anyhow::anyhow!("the object is of another kind"),
+        OutOfBounds => anyhow::anyhow!("index out of bounds"),
+        Corrupted(e) => e.into(),
+    }
+}

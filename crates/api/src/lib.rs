@@ -1,0 +1,60 @@
+//! Heapwright: an embeddable WebAssembly runtime for garbage-collected languages, with swappable collectors.
+//!
+//! ```no_run
+//! use heapwright::{Engine, Instance, Module, Store};
+//!
+//! # fn main() -> heapwright::Result<()> {
+//! let engine = Engine::default();
+//! let module = Module::new(&engine, r#"(module (func (export "answer") (result i32) i32.const 42))"#)?;
+//! let mut store = Store::new(&engine, ())?;
+//! let instance = Instance::new(&mut store, &module, &[])?;
+//! let answer = instance.typed_func::<(), i32>(&mut store, "answer")?;
+//! assert_eq!(answer.call(&mut store, ())?, 42);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The names are those that an embedder of a Cranelift-based runtime expects: an [`Engine`] holds configuration and types, a
+//! [`Module`] is compiled once and shared, a [`Store`] owns instances and one GC heap, a [`Linker`] resolves imports. References to
+//! GC objects are held through [`Rooted`] (until its scope ends) or [`OwnedRooted`] (until it is dropped); using a dead root, or one of
+//! another store, is an error.
+//!
+//! The collector is chosen by [`Config::collector`]: see [`Collector::all`].
+
+#![forbid(unsafe_op_in_unsafe_fn)]
+
+mod config;
+mod engine;
+mod error;
+mod extern_types;
+mod externals;
+mod func;
+mod instance;
+mod linker;
+pub mod listeners;
+mod module;
+mod refs;
+mod roots;
+mod store;
+mod typed;
+mod types;
+mod values;
+
+pub use anyhow::{Error, Result};
+pub use config::{Collector, Config};
+pub use engine::Engine;
+pub use error::{GcHeapOutOfMemory, LinkError, ThrownException, Trap, TrapCode, WasmBacktrace, WasmFrame};
+pub use extern_types::{ExternType, GlobalType, MemoryType, TableType, TagType};
+pub use externals::{Extern, Global, Memory, Table, Tag};
+pub use func::{Caller, Func};
+pub use heapwright_gc_heap::{Cause, Citation, CollectionReport, Event, EventSink, GcStats, SizingPolicy, Space, Spec};
+pub use heapwright_vm::ResourceLimiter;
+pub use instance::Instance;
+pub use linker::Linker;
+pub use module::{ExportType, ImportType, Module};
+pub use refs::{AnyRef, ArrayRef, EqRef, ExnRef, ExternRef, GcRefKind, I31, StructRef};
+pub use roots::{OwnedRooted, RootScope, Rooted};
+pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
+pub use typed::{IntoFunc, TypedFunc, WasmParams, WasmResults, WasmReturn, WasmTy};
+pub use types::{ArrayType, FieldType, FuncType, HeapType, Mutability, RefType, StorageType, StructType, ValType};
+pub use values::{Ref, V128, Val};

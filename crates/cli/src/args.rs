@@ -1,0 +1,289 @@
+//! The command line.
+
+use crate::sizes;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use heapwright::{Collector, Config, SizingPolicy};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Runs and examines WebAssembly programs that use garbage collection.
+#[derive(Debug, Parser)]
+#[command(name = "heapwright", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  heapwright run program.wasm
+  heapwright run --collector drc --stats program.wasm arguments of the program
+  heapwright inspect program.wasm
+  heapwright wast --collector all gc/struct.wast
+
+`heapwright COMMAND --help` says more about a command.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(Box<RunArgs>),
+    Wast(WastArgs),
+    Inspect(InspectArgs),
+    /// List the garbage collectors
+    #[command(after_help = "Examples:\n  heapwright collectors")]
+    Collectors,
+}
+
+/// Run a program, or one function of a module.
+///
+/// The program gets WASI preview 1, and `spectest.print_char` for MoonBit. What runs is the export `_start`, or else
+/// `_initialize`; with --invoke, `_initialize` if there is one and then the function named.
+///
+/// The exit code is the program's own; 134 after a trap, an uncaught exception or when the heap is exhausted; 1 when the module cannot be
+/// loaded or linked; 2 for wrong usage.
+#[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES, override_usage = "heapwright run [OPTIONS] FILE [ARGS]...")]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+
+    /// Stack that the program may use
+    #[arg(long, value_name = "SIZE", default_value = "16m", value_parser = sizes::parse_stack)]
+    pub(crate) max_stack: u64,
+
+    /// Give the program a directory, under its own name or another; may be repeated
+    #[arg(long = "dir", value_name = "HOST[::GUEST]")]
+    pub(crate) dirs: Vec<String>,
+
+    /// Set an environment variable of the program; may be repeated
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    pub(crate) variables: Vec<(String, String)>,
+
+    /// Call this export with ARGS and print its results, one a line
+    #[arg(long, value_name = "EXPORT")]
+    pub(crate) invoke: Option<String>,
+
+    /// Say on standard error what the collector did: totals, quantiles of pauses, rates; as one JSON object with `--stats=json`
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    pub(crate) stats: Option<StatsFormat>,
+
+    /// Log each collection on standard error, a line each
+    #[arg(long)]
+    pub(crate) gc_log: bool,
+
+    /// Write a timeline of the collections to FILE in the Chrome trace format, which Perfetto opens
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+
+    /// The module, in the binary or the text format, and arguments of the program, or of the function named by --invoke
+    // One argument to clap: what follows the file is the program's, whatever it looks like.
+    #[arg(value_names = ["FILE", "ARGS"], num_args = 1.., required = true, trailing_var_arg = true)]
+    pub(crate) program: Vec<OsString>,
+}
+
+impl RunArgs {
+    /// The module's file.
+    pub(crate) fn file(&self) -> &Path {
+        Path::new(&self.program[0])
+    }
+
+    /// What follows the file.
+    pub(crate) fn args(&self) -> &[OsString] {
+        &self.program[1..]
+    }
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  heapwright run program.wasm one two
+  heapwright run --collector drc --max-heap 64m --stats program.wasm
+  heapwright run --dir . --dir data::/data --env LANG=C program.wasm
+  heapwright run --invoke add sum.wat 20 22
+
+Sizes are bytes, or KiB, MiB, GiB with k, m, g: 65536, 64k, 32m, 1g.";
+
+/// How the engine is set up.
+#[derive(Debug, Args)]
+pub(crate) struct EngineArgs {
+    /// The garbage collector
+    #[arg(long, value_name = "NAME", default_value_t = Collector::default().name().to_owned(), value_parser = collector_name())]
+    pub(crate) collector: String,
+
+    /// Capacity of the GC heap at first (default: 1m, or what the collector needs)
+    #[arg(long, value_name = "SIZE", value_parser = sizes::parse)]
+    pub(crate) initial_heap: Option<u64>,
+
+    /// Largest capacity of the GC heap (default: nearly 4g)
+    #[arg(long, value_name = "SIZE", value_parser = sizes::parse_nonzero)]
+    pub(crate) max_heap: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) dev: DevArgs,
+
+    /// How the capacity of the heap follows its use, whatever the collector
+    #[arg(long, value_name = "POLICY", default_value = "growing")]
+    pub(crate) heap_policy: HeapPolicy,
+}
+
+const DEVELOPMENT: &str = "Finding faults of Heapwright";
+
+/// Switches for those who work on the engine.
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Collect at every N-th allocation, poison what is freed and verify the heap
+    #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true, help_heading = DEVELOPMENT)]
+    pub(crate) zeal: u32,
+
+    /// Trap by explicit checks instead of hardware faults
+    #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
+    pub(crate) no_signals: bool,
+
+    /// Generate code without optimising it
+    #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
+    pub(crate) no_optimize: bool,
+}
+
+/// How statistics are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum StatsFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// A policy by its name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum HeapPolicy {
+    /// The heap grows with what lives in it and with the time that collections take.
+    Growing,
+    /// The heap grows only when an object does not fit.
+    Fixed,
+    /// The room above what lives follows the square root of the rates of allocation and collection.
+    Adaptive,
+}
+
+/// Run scripts of the WebAssembly specification (.wast).
+///
+/// Failures are printed with file, line, what was expected and what came instead. The last line is `N passed, N failed, N skipped`;
+/// the exit code is 1 if anything failed.
+#[derive(Debug, Args)]
+#[command(after_help = WAST_EXAMPLES)]
+pub(crate) struct WastArgs {
+    /// The garbage collector, or `all` for one run with each
+    #[arg(long, value_name = "NAME", default_value_t = Collector::default().name().to_owned(), value_parser = collector_name_or_all())]
+    pub(crate) collector: String,
+
+    #[command(flatten)]
+    pub(crate) dev: DevArgs,
+
+    /// Accept only the specification's own words for traps and link errors, not those of other engines
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// The scripts
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+const WAST_EXAMPLES: &str = "\
+Examples:
+  heapwright wast i32.wast i64.wast
+  heapwright wast --collector all --zeal 1 gc/*.wast";
+
+/// Show what a module consists of and what it needs.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  heapwright inspect program.wasm")]
+pub(crate) struct InspectArgs {
+    /// The module, in the binary or the text format
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+fn collector_name() -> PossibleValuesParser {
+    PossibleValuesParser::new(Collector::all().map(|c| c.name()))
+}
+
+fn collector_name_or_all() -> impl TypedValueParser<Value = String> {
+    PossibleValuesParser::new(Collector::all().map(|c| c.name()).chain(["all"]))
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("an environment variable is given as NAME=VALUE".to_owned()),
+    }
+}
+
+/// The collectors that a name stands for. Names were checked when the command line was parsed.
+pub(crate) fn collectors(name: &str) -> Vec<Collector> {
+    Collector::all().filter(|c| name == "all" || c.name() == name).collect()
+}
+
+impl EngineArgs {
+    /// The engine's configuration.
+    pub(crate) fn config(&self) -> Result<Config, String> {
+        let mut config = Config::new();
+        if let Some(collector) = Collector::by_name(&self.collector) {
+            config.collector(collector);
+        }
+        let policy = match self.heap_policy {
+            HeapPolicy::Growing => SizingPolicy::Growing,
+            HeapPolicy::Fixed => SizingPolicy::Fixed,
+            HeapPolicy::Adaptive => SizingPolicy::Adaptive,
+        };
+        config
+            .heap_policy(policy)
+            .zeal(self.dev.zeal)
+            .signals_based_traps(!self.dev.no_signals)
+            .optimize(!self.dev.no_optimize);
+        match (self.initial_heap, self.max_heap) {
+            (Some(initial), Some(max)) if initial > max => {
+                return Err(format!("--initial-heap ({initial} bytes) is more than --max-heap ({max} bytes)"));
+            }
+            (Some(initial), _) => {
+                config.initial_heap(initial);
+            }
+            // A small maximum alone is a small heap, not a contradiction to the default beginning.
+            (None, Some(max)) => {
+                config.initial_heap(max.min(DEFAULT_INITIAL));
+            }
+            (None, None) => {}
+        }
+        if let Some(max) = self.max_heap {
+            config.max_heap(max);
+        }
+        Ok(config)
+    }
+}
+
+/// What [`Config`] begins with.
+const DEFAULT_INITIAL: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn names_of_collectors() {
+        assert_eq!(collectors("all").len(), Collector::all().len());
+        for collector in Collector::all() {
+            assert_eq!(collectors(collector.name()), [collector]);
+        }
+    }
+
+    #[test]
+    fn what_follows_the_file_belongs_to_the_program() {
+        let cli = Cli::try_parse_from(["heapwright", "run", "--stats", "x.wasm", "--stats", "-v", "--", "y"]).unwrap();
+        let Command::Run(args) = cli.command else { panic!("not run") };
+        assert!(args.stats.is_some());
+        assert_eq!(args.file(), "x.wasm");
+        assert_eq!(args.args(), ["--stats", "-v", "--", "y"]);
+    }
+}

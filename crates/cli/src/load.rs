@@ -1,0 +1,39 @@
+//! Files of modules.
+
+use crate::failure::Failure;
+use std::borrow::Cow;
+use std::path::Path;
+
+const MAGIC: &[u8] = b"\0asm";
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// Reads a file that holds a module in the binary or the text format, and gives the binary one. It is not validated.
+pub(crate) fn module(path: &Path) -> Result<Vec<u8>, Failure> {
+    let name = path.display();
+    let contents = std::fs::read(path).map_err(|e| Failure::unusable(format_args!("cannot read {name}: {e}")))?;
+    if contents.starts_with(COMPONENT) {
+        return Err(Failure::unusable(format_args!(
+            "cannot load {name}: it is a component, and only core modules are supported"
+        )));
+    }
+    if contents.starts_with(MAGIC) {
+        return Ok(contents);
+    }
+    let is_text = path.extension().is_some_and(|e| e == "wat") || looks_like_text(&contents);
+    if !is_text {
+        return Err(Failure::unusable(format_args!(
+            "cannot load {name}: it is no WebAssembly module (neither binary, which begins with `\\0asm`, nor text)"
+        )));
+    }
+    match wat::Parser::new().parse_bytes(Some(path), &contents) {
+        Ok(Cow::Borrowed(_)) => Ok(contents),
+        Ok(Cow::Owned(bytes)) => Ok(bytes),
+        Err(e) => Err(Failure::unusable(format_args!("cannot load {name}: {e}"))),
+    }
+}
+
+/// Whether the first thing after spaces is a parenthesis or a comment.
+fn looks_like_text(contents: &[u8]) -> bool {
+    let start = contents.trim_ascii_start();
+    start.starts_with(b"(") || start.starts_with(b";;")
+}

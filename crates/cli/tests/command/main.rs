@@ -1,0 +1,6 @@
+//! The command as a user meets it: output, messages and exit codes.
+
+mod inspect;
+mod run;
+mod support;
+mod wast;

@@ -1,0 +1,103 @@
+//! The program corpus under every collector: output and exit code.
+//!
+//! `benches/corpus` has modules `NAME.wasm` with their standard output in `NAME.expected`; a module without one of its own, `NAME_VARIANT.wasm`,
+//! prints what `NAME.expected` says. Each runs as it is; with a collection now and then at a moment that no collector would choose, and the heap verified
+//! after it; and once without the optimiser and with explicit checks. Modules without expected output need a host that we are not: they are
+//! compiled, and fail to link.
+
+use heapwright::Collector;
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../benches/corpus");
+const HEAPWRIGHT: &str = env!("CARGO_BIN_EXE_heapwright");
+
+fn main() {
+    let mut modules = Vec::new();
+    find(Path::new(CORPUS), &mut modules);
+    modules.sort();
+    assert!(!modules.is_empty(), "no modules in {CORPUS}");
+    let mut trials = Vec::new();
+    for module in modules {
+        let name = module.strip_prefix(CORPUS).expect("it was found there").display().to_string();
+        let Some(expected) = expected(&module) else {
+            trials.extend(Collector::all().map(|collector| {
+                let (module, collector) = (module.clone(), collector.name());
+                Trial::test(format!("{name} [compile, {collector}]"), move || compile(&module, collector))
+            }));
+            continue;
+        };
+        let mut add = |label: String, flags: &[&str]| {
+            let (module, expected) = (module.clone(), expected.clone());
+            let flags: Vec<String> = flags.iter().map(|&f| f.to_owned()).collect();
+            trials.push(Trial::test(format!("{name} [{label}]"), move || run(&module, &expected, &flags)));
+        };
+        for collector in Collector::all() {
+            let named = ["--collector", collector.name()];
+            add(collector.name().to_owned(), &named);
+            if collector.spec().needs_roots {
+                add(format!("{}, zeal", collector.name()), &[&named[..], &["--zeal", zeal(&name)]].concat());
+            }
+        }
+        add("no optimiser, explicit checks".to_owned(), &["--no-optimize", "--no-signals"]);
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+fn find(dir: &Path, modules: &mut Vec<PathBuf>) {
+    for entry in dir.read_dir().expect("the corpus is there") {
+        let path = entry.expect("the corpus can be read").path();
+        if path.is_dir() {
+            find(&path, modules);
+        } else if path.extension().is_some_and(|e| e == "wasm") {
+            modules.push(path);
+        }
+    }
+}
+
+/// The file with the module's output.
+fn expected(module: &Path) -> Option<PathBuf> {
+    let own = module.with_extension("expected");
+    if own.is_file() {
+        return Some(own);
+    }
+    let stem = module.file_stem()?.to_str()?;
+    let (name, _variant) = stem.rsplit_once('_')?;
+    Some(module.with_file_name(format!("{name}.expected"))).filter(|path| path.is_file())
+}
+
+/// Collect at every so many allocations: so that there are dozens of collections, and not thousands.
+fn zeal(name: &str) -> &'static str {
+    match name.rsplit('/').next() {
+        Some(name) if name.starts_with("hello") => "53",
+        Some(name) if name.starts_with("alloc") => "500009",
+        _ => "50021",
+    }
+}
+
+fn run(module: &Path, expected: &Path, flags: &[String]) -> Result<(), Failed> {
+    let output = Command::new(HEAPWRIGHT).arg("run").args(flags).arg(module).stdin(Stdio::null()).output()?;
+    let expected = std::fs::read(expected)?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(format!("{}\n{errors}", output.status).into());
+    }
+    if output.stdout != expected {
+        let got = String::from_utf8_lossy(&output.stdout);
+        let expected = String::from_utf8_lossy(&expected);
+        let line = got.lines().zip(expected.lines()).take_while(|(a, b)| a == b).count();
+        let at = |text: &str| text.lines().nth(line).unwrap_or("(the end)").to_owned();
+        return Err(format!("line {}: expected {:?}, got {:?}\n{errors}", line + 1, at(&expected), at(&got)).into());
+    }
+    Ok(())
+}
+
+fn compile(module: &Path, collector: &str) -> Result<(), Failed> {
+    let output = Command::new(HEAPWRIGHT).args(["run", "--collector", collector]).arg(module).output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(1) && errors.contains("cannot link") && errors.contains("unknown import") {
+        return Ok(());
+    }
+    Err(format!("{}\n{errors}", output.status).into())
+}

@@ -1,0 +1,186 @@
+//! The two kinds of collection, step by step.
+
+use super::compact::Compaction;
+use super::geometry::{BASE, PAGE, Span, eden_for, page_up};
+use super::mark::Marker;
+use super::pages::Use;
+use super::scavenge::{Places, Scavenge};
+use super::{Generational, SPEC};
+use crate::shapes::Shapes;
+use crate::words::Words;
+use heapwright_gc_heap::{CollectionReport, GcRef, Heap, HeapCorrupted, HostId, RootSet};
+use std::sync::Arc;
+
+/// Free runs of at least this size go back to the system: what a large object leaves, and everything idle after an explicit
+/// collection. The rest is kept, because the mutator is about to use it.
+const DECOMMIT_BYTES: u32 = 1 << 20;
+
+const _: () = assert!(DECOMMIT_BYTES.is_multiple_of(PAGE));
+
+impl Generational {
+    /// Whether another eden is worth promoting everything for.
+    fn wants_other_eden(&self) -> bool {
+        let (eden, wanted) = (self.young.layout.eden.len(), self.policy.eden);
+        let possible = eden_for(self.pages.largest(), wanted);
+        let larger = possible / 2 >= eden || (possible > eden && possible == wanted);
+        larger || wanted <= eden / 2
+    }
+
+    /// A minor collection; answers whether there was room for one. What eden holds is `eden`.
+    pub(super) fn minor(
+        &mut self,
+        heap: &mut Heap,
+        roots: &mut dyn RootSet,
+        eden: Span,
+        report: &mut CollectionReport,
+    ) -> Result<bool, HeapCorrupted> {
+        let survivors = self.young.survivors;
+        let used = eden.len() + survivors.len();
+        let Some(room) = self.old.room(&self.pages, used).filter(|_| !self.young.tight) else { return Ok(false) };
+        let promote_all = self.wants_other_eden();
+        let mut to = self.young.to_space();
+        if promote_all {
+            to.end = to.start;
+        }
+        let old = Span::new(room.start, room.start + used);
+        let places = Places { nursery: self.young.layout.whole(), eden, survivors, to, old };
+
+        let (slots, objects) = self.remembered.take();
+        let fresh = core::mem::take(&mut self.large.fresh);
+        let types = Arc::clone(heap.types());
+        let words = Words::new(heap.memory_mut(), BASE, self.pages.top())?;
+        let shapes = Shapes::new(types.space(), SPEC.header_layout().bytes());
+        // A fresh large object may have been recorded as well.
+        let scannable = self.old.used() + 2 * self.large.used();
+        let mut scavenge = Scavenge::new(words, shapes, &self.pages, places, scannable);
+        roots.for_each(&mut |_, root| {
+            if let Some(at) = root.offset() {
+                *root = GcRef::from_raw(scavenge.root(at)?);
+            }
+            Ok(())
+        })?;
+        for &slot in &slots {
+            scavenge.remembered_slot(slot)?;
+        }
+        for &at in objects.iter().chain(&fresh) {
+            let segment = self.old.segment_of(at).map(|segment| segment.end - at);
+            let Some(max) = segment.or_else(|| self.large.get(at).map(|object| object.size)) else {
+                return Err(HeapCorrupted { what: "store into memory that no old object occupies", at });
+            };
+            scavenge.remembered_object(at, max)?;
+        }
+        let outcome = scavenge.finish()?;
+
+        let host = heap.host_mut();
+        host.clear_young_marks();
+        outcome.young_hosts.iter().for_each(|&id| host.mark(HostId(id)));
+        outcome.old_hosts.iter().for_each(|&id| host.promote(HostId(id)));
+        host.release_unmarked_young();
+        heap.poison(eden.start, eden.end);
+        heap.poison(survivors.start, survivors.end);
+
+        let promoted = Span::new(old.start, outcome.old_end);
+        self.pages.claim(Span::new(page_up(promoted.start), page_up(promoted.end)), Use::Old);
+        self.old.add(promoted);
+        let copied = u64::from(promoted.len()) + u64::from(outcome.survivors_end - to.start);
+        report.bytes_copied += copied;
+        report.objects_visited += outcome.objects;
+        self.remembered.slots = outcome.slots;
+        self.policy.note_minor(used.into(), copied);
+        if promote_all {
+            self.lay_out(heap, None);
+        } else {
+            self.young.current = 1 - self.young.current;
+            self.young.survivors = Span::new(to.start, outcome.survivors_end);
+            self.open_eden(heap);
+        }
+        Ok(true)
+    }
+
+    /// A full collection: everything reachable is old afterwards, and old space has no gaps.
+    pub(super) fn full(
+        &mut self,
+        heap: &mut Heap,
+        roots: &mut dyn RootSet,
+        eden: Span,
+        report: &mut CollectionReport,
+    ) -> Result<(), HeapCorrupted> {
+        let before = report.bytes_before;
+        let mut areas: Vec<Span> = self.old.segments().to_vec();
+        areas.extend([self.young.survivors, eden]);
+        areas.retain(|area| area.len() > 0);
+        areas.sort_unstable_by_key(|area| area.start);
+        let top = self.pages.top();
+        let types = Arc::clone(heap.types());
+        let header = SPEC.header_layout().bytes();
+
+        let words = Words::new(heap.memory_mut(), BASE, top)?;
+        let mut marker = Marker::new(words, Shapes::new(types.space(), header), &areas, &mut self.large);
+        let mut seen: Vec<u32> = Vec::new();
+        roots.for_each(&mut |_, root| {
+            if let Some(at) = root.offset() {
+                marker.reach(at)?;
+                seen.push(at);
+            }
+            Ok(())
+        })?;
+        let marked = marker.finish()?;
+        report.objects_visited += marked.objects;
+        if !heap.host().is_empty() {
+            heap.host_mut().clear_marks();
+            marked.hosts.iter().for_each(|&id| heap.host_mut().mark(HostId(id)));
+            heap.host_mut().release_unmarked();
+        }
+        heap.host_mut().promote_all();
+        let freed = self.large.sweep(&mut self.pages);
+
+        let compaction = Compaction::plan(marked.lines, &areas, &self.large, top)?;
+        // The roots must be what they were: one that is visited twice would be moved twice.
+        let mut seen = seen.into_iter();
+        roots.for_each(&mut |_, root| {
+            if let Some(at) = root.offset() {
+                if seen.next() != Some(at) {
+                    return Err(HeapCorrupted { what: "roots changed during a collection", at });
+                }
+                *root = GcRef::from_raw(compaction.target_of(at));
+            }
+            Ok(())
+        })?;
+        let mut words = Words::new(heap.memory_mut(), BASE, top)?;
+        let segments = compaction.run(&mut words, &mut Shapes::new(types.space(), header))?;
+
+        self.pages.rebuild(&segments);
+        self.old.replace(segments);
+        self.remembered.clear(heap);
+        self.young = Default::default();
+        self.clean(heap, &freed);
+        report.bytes_copied += self.old.used();
+        report.full = true;
+        self.policy.note_full(before, self.settled());
+        self.lay_out(heap, self.retried);
+        Ok(())
+    }
+
+    /// Poisons what is free, or gives what large objects left back to the system.
+    fn clean(&mut self, heap: &mut Heap, freed: &[Span]) {
+        if heap.config().zeal != 0 {
+            for segment in self.old.segments() {
+                heap.poison(segment.end, page_up(segment.end));
+            }
+            self.pages.runs().for_each(|run| heap.poison(run.start, run.end));
+            return;
+        }
+        for span in freed {
+            if span.len() >= DECOMMIT_BYTES && self.pages.at(span.start) == Use::Free {
+                heap.memory_mut().decommit(span.start.into(), span.end.into());
+            }
+        }
+    }
+
+    /// Gives all idle memory back to the system.
+    pub(super) fn decommit_idle(&self, heap: &mut Heap) {
+        for run in self.pages.runs().filter(|run| run.len() >= DECOMMIT_BYTES) {
+            heap.memory_mut().decommit(run.start.into(), run.end.into());
+        }
+    }
+}

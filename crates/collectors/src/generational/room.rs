@@ -1,0 +1,140 @@
+//! Finding room: for the nursery, for large objects, and in a tight heap.
+
+use super::geometry::{Span, YoungLayout, page_up};
+use super::pages::Use;
+use super::remember::{NURSERY_SIZE, NURSERY_START};
+use super::{Generational, geometry};
+use heapwright_gc_heap::{AllocOutcome, Heap};
+
+/// The young generation.
+#[derive(Debug, Default)]
+pub(super) struct Young {
+    pub(super) layout: YoungLayout,
+    /// Which survivor space is in use.
+    pub(super) current: usize,
+    /// Its used part.
+    pub(super) survivors: Span,
+    /// Whether there is no room for minor collections.
+    pub(super) tight: bool,
+}
+
+impl Young {
+    /// Its pages. In a tight heap eden may begin in the last page of old space, which stays an old page.
+    fn pages(&self) -> Span {
+        let whole = self.layout.whole();
+        Span::new(page_up(whole.start), whole.end)
+    }
+
+    /// The survivor space that is not in use.
+    pub(super) fn to_space(&self) -> Span {
+        self.layout.survivors[1 - self.current]
+    }
+
+    /// Bytes that a minor collection must be able to promote.
+    pub(super) fn reserve(&self) -> u32 {
+        if self.tight { 0 } else { self.layout.eden.len() + self.survivors.len() }
+    }
+
+    /// Bytes that no object can have, so that minor collections stay possible.
+    pub(super) fn overhead(&self) -> u32 {
+        if self.tight { 0 } else { self.layout.reserve() + self.to_space().len() }
+    }
+}
+
+impl Generational {
+    /// Lays the young generation out, which holds no object, and opens eden. Room for a large object of
+    /// `wanted` bytes is left free if there is any.
+    pub(super) fn lay_out(&mut self, heap: &mut Heap, wanted: Option<u32>) {
+        heap.close_region();
+        self.pages.release(self.young.pages());
+        self.young = Young::default();
+        let kept = wanted.and_then(|size| {
+            let bytes = large_pages(size)?;
+            let run = self.pages.runs().rev().find(|run| run.len() >= bytes)?;
+            Some(Span::new(run.end - bytes, run.end))
+        });
+        if let Some(kept) = kept {
+            self.pages.claim(kept, Use::LargeRest);
+        }
+        let run = self.pages.largest();
+        let (layout, tight) = match YoungLayout::in_run(run, self.policy.eden) {
+            Some(layout) => (layout, false),
+            None => {
+                // The rest of old space's last page counts: it may be all there is.
+                let behind = self.old.window(&self.pages).filter(|window| window.len() >= run.len());
+                (YoungLayout::tight(behind.unwrap_or(run)), true)
+            }
+        };
+        self.young = Young { layout, tight, current: 0, survivors: layout.survivors[0] };
+        self.young.survivors.end = self.young.survivors.start;
+        self.pages.claim(self.young.pages(), Use::Young);
+        if let Some(kept) = kept {
+            self.pages.release(kept);
+        }
+        self.open_eden(heap);
+    }
+
+    /// Opens the whole eden to the mutator, and tells the barrier what is young.
+    pub(super) fn open_eden(&mut self, heap: &mut Heap) {
+        let (whole, eden) = (self.young.layout.whole(), self.young.layout.eden);
+        let words = &mut heap.mutator_mut().collector;
+        (words[NURSERY_START], words[NURSERY_SIZE]) = (whole.start, whole.len());
+        if eden.start >= geometry::BASE {
+            heap.open_region(eden.start, eden.end);
+        }
+    }
+
+    /// The used part of eden.
+    pub(super) fn eden_used(&self, heap: &Heap) -> Span {
+        let eden = self.young.layout.eden;
+        Span::new(eden.start, heap.mutator().cursor.clamp(eden.start, eden.end))
+    }
+
+    /// In a tight heap: makes the objects in eden old where they are, and lays out a new eden in another free run with
+    /// room for `size`. There is no young object then, so nothing is to be remembered.
+    pub(super) fn move_on(&mut self, heap: &mut Heap, size: u32) -> bool {
+        if !self.young.tight || self.pages.largest().len() < size.max(1) {
+            return false;
+        }
+        let (pages, used) = (self.young.pages(), self.eden_used(heap));
+        heap.close_region();
+        self.old.add(used);
+        let old = Span::new(pages.start, page_up(used.end).clamp(pages.start, pages.end));
+        self.pages.promote(old);
+        self.pages.release(Span::new(old.end, pages.end));
+        self.young = Young::default();
+        self.remembered.clear(heap);
+        self.large.fresh.clear();
+        heap.host_mut().promote_all();
+        self.lay_out(heap, None);
+        true
+    }
+
+    /// A place for a large object. A minor collection must stay possible, so the first answer may be no; when a
+    /// collection has not helped, the next one will be a full one instead.
+    pub(super) fn alloc_large(&mut self, size: u32) -> AllocOutcome {
+        let may_crowd = self.retried == Some(size);
+        if let Some(bytes) = large_pages(size)
+            && (may_crowd || !self.policy.full_is_due(self.settled(), self.pages.bytes()))
+        {
+            let runs: Vec<Span> = self.pages.runs().rev().filter(|run| run.len() >= bytes).collect();
+            for run in runs {
+                let place = Span::new(run.end - bytes, run.end);
+                self.pages.claim_large(place);
+                if may_crowd || self.old.room(&self.pages, self.young.reserve()).is_some() {
+                    self.large.add(place.start, size);
+                    self.refused = self.refused.filter(|&refused| refused != size);
+                    return AllocOutcome::At(place.start);
+                }
+                self.pages.release(place);
+            }
+        }
+        self.refused = Some(size);
+        AllocOutcome::Full
+    }
+}
+
+/// The size of a large object in whole pages.
+fn large_pages(size: u32) -> Option<u32> {
+    size.checked_next_multiple_of(geometry::PAGE)
+}

@@ -1,0 +1,551 @@
+//! What is particular to this collector: age, the remembered set, large objects, compaction around them, tight heaps.
+
+use super::geometry::{FIRST_EDEN, MAX_SMALL, PAGE, Span};
+use super::remember::{NURSERY_SIZE, NURSERY_START};
+use super::{Generational, SPEC};
+use heapwright_gc_heap::*;
+use std::sync::Arc;
+
+const MB: u64 = 1 << 20;
+const ANY: ValType = ValType::Ref(RefType { nullable: true, heap: HeapType::Abstract(AbstractHeapType::Any) });
+
+#[derive(Default)]
+struct Roots(Vec<GcRef>);
+
+impl RootSet for Roots {
+    fn for_each(
+        &mut self,
+        visit: &mut dyn FnMut(RootKind, &mut GcRef) -> Result<(), HeapCorrupted>,
+    ) -> Result<(), HeapCorrupted> {
+        self.0.iter_mut().try_for_each(|root| visit(RootKind::Host, root))
+    }
+}
+
+struct World {
+    heap: Heap,
+    roots: Roots,
+    /// An `i32` and two references.
+    pair: TypeId,
+    refs: TypeId,
+    bytes: TypeId,
+    _held: RegisteredTypes,
+}
+
+impl World {
+    fn new(initial: u64, max: u64, sizing: SizingPolicy) -> World {
+        World::with(Box::new(Generational::new()), HeapConfig { initial, max, sizing, zeal: 0 })
+    }
+
+    fn fixed(bytes: u64) -> World {
+        World::new(bytes, bytes, SizingPolicy::Fixed)
+    }
+
+    fn with(collector: Box<dyn Collector>, config: HeapConfig) -> World {
+        let types = Arc::new(TypeRegistry::new(collector.spec().header_layout()).unwrap());
+        let memory = if cfg!(miri) { HeapMemory::in_vec(config.max as u32) } else { HeapMemory::reserve().unwrap() };
+        let heap = Heap::standalone(config, collector, types.clone(), memory).unwrap();
+        let field = |storage| FieldType { storage, mutable: true };
+        let any = StorageType::Val(ANY);
+        let pair = CompositeType::Struct(StructType {
+            fields: [field(StorageType::Val(ValType::I32)), field(any), field(any)].into(),
+        });
+        let composites = [
+            pair,
+            CompositeType::Array(ArrayType(field(any))),
+            CompositeType::Array(ArrayType(field(StorageType::I8))),
+        ];
+        let groups = composites
+            .map(|composite| RecGroup { types: [SubType { is_final: true, supertype: None, composite }].into() });
+        let held = types.register(&groups).unwrap();
+        let &[pair, refs, bytes] = held.ids() else { unreachable!("three types") };
+        World { heap, roots: Roots::default(), pair, refs, bytes, _held: held }
+    }
+
+    fn pair(&mut self, id: u32) -> GcRef {
+        let r = self.heap.alloc(self.pair, 0, &mut self.roots).unwrap();
+        for (i, value) in [Value::I32(id), Value::Ref(GcRef::NULL), Value::Ref(GcRef::NULL)].into_iter().enumerate() {
+            self.heap.set_field(r, i as u32, value, true).unwrap();
+        }
+        r
+    }
+
+    fn array(&mut self, ty: TypeId, length: u32) -> GcRef {
+        let r = self.heap.alloc(ty, length, &mut self.roots).unwrap();
+        let value = if ty == self.refs { Value::Ref(GcRef::NULL) } else { Value::I32(7) };
+        self.heap.array_fill(r, 0, value, length, true).unwrap();
+        r
+    }
+
+    fn rooted(&mut self, r: GcRef) -> usize {
+        self.roots.0.push(r);
+        self.roots.0.len() - 1
+    }
+
+    fn set(&mut self, object: usize, field: u32, value: GcRef) {
+        self.heap.set_field(self.roots.0[object], field, Value::Ref(value), false).unwrap();
+    }
+
+    fn get(&mut self, object: GcRef, field: u32) -> GcRef {
+        match self.heap.get_field(object, field).unwrap() {
+            Value::Ref(r) => r,
+            other => panic!("{other:?} is no reference"),
+        }
+    }
+
+    fn id(&mut self, object: GcRef) -> u32 {
+        match self.heap.get_field(object, 0).unwrap() {
+            Value::I32(id) => id,
+            other => panic!("{other:?} is no id"),
+        }
+    }
+
+    fn collect(&mut self, cause: Cause) -> CollectionReport {
+        let report = self.heap.collect(cause, &mut self.roots).unwrap();
+        self.heap.verify(&mut self.roots).unwrap();
+        report
+    }
+
+    /// A minor collection.
+    fn minor(&mut self) -> CollectionReport {
+        let report = self.collect(Cause::AllocationFailure);
+        assert!(!report.full);
+        report
+    }
+
+    fn nursery(&self) -> Span {
+        let words = self.heap.mutator().collector;
+        Span::new(words[NURSERY_START], words[NURSERY_START] + words[NURSERY_SIZE])
+    }
+
+    fn is_young(&self, r: GcRef) -> bool {
+        self.nursery().contains(r.raw())
+    }
+
+    fn eden(&self) -> Span {
+        let (start, _, end) = self.heap.region().unwrap();
+        Span::new(start, end)
+    }
+
+    /// Words in the mutator's buffer.
+    fn appended(&self) -> usize {
+        let buffer = self.heap.mutator().buffers[0];
+        1024 - (buffer.end as usize - buffer.next as usize) / 4
+    }
+}
+
+#[test]
+fn an_object_is_promoted_when_it_has_survived_twice() {
+    let mut world = World::fixed(16 * MB);
+    let first = world.pair(1);
+    world.rooted(first);
+    assert!(world.eden().contains(first.raw()));
+    assert_eq!(world.minor().bytes_copied, 16);
+    let once = world.roots.0[0];
+    assert!(world.is_young(once) && !world.eden().contains(once.raw()));
+    // A younger one beside it keeps its own age.
+    let second = world.pair(2);
+    world.rooted(second);
+    assert_eq!(world.minor().bytes_copied, 32);
+    assert!(!world.is_young(world.roots.0[0]) && world.is_young(world.roots.0[1]));
+    assert_eq!(world.minor().bytes_copied, 16);
+    assert!(!world.is_young(world.roots.0[1]));
+    // Old objects are left alone.
+    assert_eq!(world.minor().bytes_copied, 0);
+    assert_eq!([world.roots.0[0], world.roots.0[1]].map(|r| world.id(r)), [1, 2]);
+    // What dies in the survivor space is not promoted.
+    for id in 0..1000 {
+        let r = world.pair(id);
+        world.rooted(r);
+    }
+    world.minor();
+    world.roots.0.truncate(2);
+    assert_eq!(world.minor().bytes_copied, 0);
+    assert_eq!(world.heap.space().used, 32);
+}
+
+#[test]
+fn survivors_that_do_not_fit_are_promoted() {
+    let mut world = World::fixed(16 * MB);
+    let eden = world.eden();
+    assert_eq!(eden.len(), FIRST_EDEN);
+    // Half of eden lives; a survivor space holds a quarter.
+    let table = world.array(world.refs, 10_000);
+    world.rooted(table);
+    for _ in 0..eden.len() / 32 - 5000 {
+        let r = world.pair(0);
+        world.rooted(r);
+    }
+    let before = world.heap.space().used;
+    world.minor();
+    assert_eq!(world.heap.space().used, before);
+    let young = world.roots.0.iter().filter(|r| world.is_young(**r)).count();
+    assert!(young > 10_000 && young < world.roots.0.len() - 10_000, "{young}");
+}
+
+#[test]
+fn the_barrier_appends_a_slot_once() {
+    let mut world = World::fixed(16 * MB);
+    let old = world.pair(0);
+    let old = world.rooted(old);
+    world.minor();
+    world.minor();
+    let young = world.pair(1);
+    let young = world.rooted(young);
+    assert_eq!(world.appended(), 0);
+    let value = world.roots.0[young];
+    // Young into young, old into old, no object into old: nothing to remember.
+    world.set(young, 1, value);
+    let itself = world.roots.0[old];
+    for value in [itself, GcRef::NULL, GcRef::i31(5)] {
+        world.set(old, 1, value);
+    }
+    assert_eq!(world.appended(), 0);
+    for _ in 0..10 {
+        world.set(old, 1, value);
+    }
+    assert_eq!(world.appended(), 1);
+    world.set(old, 2, value);
+    assert_eq!(world.appended(), 2);
+    world.roots.0.truncate(1);
+    // Found through the slots alone, twice, and let go when it is old.
+    for round in 0..3 {
+        let report = world.minor();
+        assert_eq!(report.objects_visited, u64::from(round < 2));
+        let kept = world.get(world.roots.0[0], 1);
+        assert_eq!(world.get(world.roots.0[0], 2), kept);
+        assert_eq!((world.id(kept), world.is_young(kept)), (1, round < 1));
+    }
+}
+
+/// An i31 whose bits lie in the nursery is no sign that a slot is remembered.
+#[test]
+fn an_i31_is_not_taken_for_a_young_object() {
+    let mut world = World::fixed(16 * MB);
+    let old = world.pair(0);
+    let old = world.rooted(old);
+    world.minor();
+    world.minor();
+    let look_alike = GcRef::from_raw(world.eden().start + 1);
+    assert!(look_alike.is_i31() && world.is_young(look_alike));
+    // As compiled code stores it: elided.
+    assert!(SPEC.elide.contains(&Elision::I31Stored));
+    let slot = world.roots.0[old].raw();
+    for at in [slot + 8, slot + 12] {
+        world.heap.memory_mut().store_u32(at, look_alike.raw()).unwrap();
+    }
+    let young = world.pair(3);
+    world.set(old, 1, young);
+    world.set(old, 2, young);
+    world.minor();
+    let kept = world.get(world.roots.0[old], 1);
+    assert_eq!((world.id(kept), world.get(world.roots.0[old], 2)), (3, kept));
+}
+
+#[test]
+fn a_full_buffer_is_emptied_and_duplicates_go() {
+    let mut world = World::fixed(32 * MB);
+    const LENGTH: u32 = 20_000;
+    let table = world.array(world.refs, LENGTH);
+    let table = world.rooted(table);
+    assert!(!world.is_young(world.roots.0[table]));
+    world.minor();
+    for round in 0..if cfg!(miri) { 2 } else { 50 } {
+        for i in 0..LENGTH {
+            let value = if i % 64 == 0 { world.pair(i) } else { world.roots.0.last().copied().unwrap() };
+            if i % 64 == 0 {
+                world.roots.0.truncate(1);
+                world.rooted(value);
+            }
+            let table = world.roots.0[table];
+            // Null in between, so that each store is one more entry.
+            world.heap.set_element(table, i, Value::Ref(GcRef::NULL), false).unwrap();
+            world.heap.set_element(table, i, Value::Ref(value), false).unwrap();
+        }
+        if round % 7 == 0 {
+            world.collect(Cause::AllocationFailure);
+        }
+    }
+    world.roots.0.truncate(1);
+    world.collect(Cause::Explicit);
+    for i in 0..LENGTH {
+        let Value::Ref(r) = world.heap.get_element(world.roots.0[0], i).unwrap() else { panic!("a reference") };
+        assert_eq!(world.id(r), i / 64 * 64);
+    }
+}
+
+#[test]
+fn bulk_stores_are_remembered_by_object() {
+    let mut world = World::fixed(16 * MB);
+    for length in [100, 30_000] {
+        world.roots.0.clear();
+        let array = world.array(world.refs, length);
+        let array = world.rooted(array);
+        world.minor();
+        world.minor();
+        let source = world.array(world.refs, 10);
+        let source = world.rooted(source);
+        for i in 0..10 {
+            let r = world.pair(i);
+            world.heap.set_element(world.roots.0[source], i, Value::Ref(r), true).unwrap();
+        }
+        let (to, from) = (world.roots.0[array], world.roots.0[source]);
+        assert!(!world.is_young(to) && world.is_young(from));
+        world.heap.array_copy(to, 50, from, 0, 10).unwrap();
+        world.heap.array_copy(to, 70, from, 0, 10).unwrap();
+        let filler = world.pair(99);
+        world.heap.array_fill(world.roots.0[array], 20, Value::Ref(filler), 5, false).unwrap();
+        world.roots.0.truncate(1);
+        for _ in 0..3 {
+            world.minor();
+            for i in 0..25 {
+                let index = if i < 5 {
+                    20 + i
+                } else if i < 15 {
+                    45 + i
+                } else {
+                    55 + i
+                };
+                let Value::Ref(r) = world.heap.get_element(world.roots.0[0], index).unwrap() else { panic!() };
+                assert_eq!(world.id(r), if i < 5 { 99 } else { (i - 5) % 10 });
+            }
+        }
+    }
+}
+
+#[test]
+fn large_objects_stay_where_they_are() {
+    let mut world = World::fixed(16 * MB);
+    let mut places = Vec::new();
+    for i in 0..10 {
+        let bytes = world.array(world.bytes, 2 * MAX_SMALL + i);
+        assert!(bytes.raw().is_multiple_of(PAGE) && !world.is_young(bytes));
+        world.rooted(bytes);
+        places.push(bytes);
+        for id in 0..5000 {
+            world.pair(id);
+        }
+    }
+    for cause in [Cause::AllocationFailure, Cause::Explicit, Cause::LastResort] {
+        world.collect(cause);
+        assert_eq!(world.roots.0, places);
+    }
+    let used = world.heap.space().used;
+    world.roots.0.truncate(3);
+    // Not by a minor collection.
+    world.minor();
+    assert_eq!(world.heap.space().used, used);
+    world.collect(Cause::Explicit);
+    assert!(world.heap.space().used < used * 4 / 10);
+}
+
+/// Young objects that only a fresh large array names, stored there without a barrier.
+#[test]
+fn a_fresh_large_array_counts_as_remembered() {
+    let mut world = World::fixed(16 * MB);
+    let young = world.pair(5);
+    let young = world.rooted(young);
+    let array = world.heap.alloc(world.refs, 50_000, &mut world.roots).unwrap();
+    let value = Value::Ref(world.roots.0[young]);
+    world.heap.array_fill(array, 0, value, 50_000, true).unwrap();
+    assert_eq!(world.appended(), 0);
+    world.roots.0 = vec![array];
+    for _ in 0..3 {
+        world.minor();
+        let Value::Ref(r) = world.heap.get_element(world.roots.0[0], 49_999).unwrap() else { panic!("a reference") };
+        assert_eq!(world.id(r), 5);
+    }
+}
+
+/// Old objects on both sides of large ones slide together, through all the gaps.
+#[test]
+fn compaction_goes_around_large_objects() {
+    let mut world = World::new(MB, 64 * MB, SizingPolicy::Growing);
+    let (mut ids, mut large) = (Vec::new(), Vec::new());
+    for i in 0..if cfg!(miri) { 3000 } else { 60_000 } {
+        let r = world.pair(i);
+        if i % 3 == 0 {
+            world.rooted(r);
+            ids.push(i);
+        }
+        if i % 2000 == 1999 {
+            let bytes = world.array(world.bytes, 100_000);
+            let holder = world.pair(u32::MAX);
+            world.heap.set_field(holder, 1, Value::Ref(bytes), true).unwrap();
+            large.push((bytes, world.rooted(holder)));
+            ids.push(u32::MAX);
+        }
+    }
+    for round in 0..4 {
+        world.collect(if round % 2 == 0 { Cause::LastResort } else { Cause::AllocationFailure });
+        for &(bytes, holder) in &large {
+            assert_eq!(world.get(world.roots.0[holder], 1), bytes);
+        }
+        for (at, &id) in ids.iter().enumerate() {
+            let r = world.roots.0[at];
+            assert_eq!(world.id(r), id);
+        }
+    }
+    world.roots.0.truncate(10);
+    world.collect(Cause::Explicit);
+    assert_eq!(world.heap.space().used, 160);
+}
+
+/// A heap that is nearly full of live objects goes on with full collections, to the last page.
+#[test]
+fn a_tight_heap_can_be_filled() {
+    for bytes in [u64::from(PAGE), 64 << 10, 300 << 10] {
+        let mut world = World::fixed(bytes);
+        let mut filled = Vec::new();
+        for round in 0..3 {
+            loop {
+                match world.heap.alloc(world.pair, 0, &mut world.roots) {
+                    Ok(r) => {
+                        for (i, value) in
+                            [Value::I32(7), Value::Ref(GcRef::NULL), Value::Ref(GcRef::NULL)].iter().enumerate()
+                        {
+                            world.heap.set_field(r, i as u32, *value, true).unwrap();
+                        }
+                        world.rooted(r);
+                    }
+                    Err(AllocError::OutOfMemory { live, .. }) => {
+                        filled.push(live);
+                        break;
+                    }
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+            assert!(filled[round] > bytes - u64::from(PAGE), "{filled:?} of {bytes}");
+            assert!(world.collect(Cause::AllocationFailure).full);
+            // Every second one goes.
+            let mut keep = false;
+            world.roots.0.retain(|_| {
+                keep = !keep;
+                keep
+            });
+        }
+        for at in 0..world.roots.0.len() {
+            assert_eq!(world.id(world.roots.0[at]), 7);
+        }
+        // With room again, minor collections resume where the heap is large enough for any.
+        world.roots.0.truncate(5);
+        world.collect(Cause::Explicit);
+        for _ in 0..100_000 {
+            world.pair(0);
+        }
+        assert_eq!(world.collect(Cause::AllocationFailure).full, bytes <= 64 << 10);
+    }
+}
+
+/// Large objects in a heap without a free run for a nursery: eden goes from one gap to the next.
+#[test]
+fn eden_moves_between_large_objects() {
+    let mut world = World::fixed(MB);
+    loop {
+        match world.heap.alloc(world.bytes, 30_000, &mut world.roots) {
+            Ok(r) => world.rooted(r),
+            Err(AllocError::OutOfMemory { .. }) => break,
+            Err(other) => panic!("{other:?}"),
+        };
+    }
+    let large = world.roots.0.len();
+    assert!(large > 25, "{large}");
+    // Every third one goes, and the gaps fill with small objects.
+    for at in (0..large).step_by(3) {
+        world.roots.0[at] = GcRef::NULL;
+    }
+    let mut count = 0;
+    while let Ok(r) = world.heap.alloc(world.pair, 0, &mut world.roots) {
+        for (i, value) in [Value::I32(count), Value::Ref(GcRef::NULL), Value::Ref(GcRef::NULL)].into_iter().enumerate()
+        {
+            world.heap.set_field(r, i as u32, value, true).unwrap();
+        }
+        world.rooted(r);
+        count += 1;
+    }
+    assert!(u64::from(count) * 16 > MB / 3, "{count}");
+    world.heap.verify(&mut world.roots).unwrap();
+    for i in 0..count {
+        let r = world.roots.0[large + i as usize];
+        assert_eq!(world.id(r), i);
+    }
+}
+
+#[test]
+fn eden_grows_with_the_heap() {
+    let mut world = World::new(256 << 10, 64 * MB, SizingPolicy::Growing);
+    let small = world.eden().len();
+    assert!(small <= 64 << 10);
+    for i in 0..200_000 {
+        let r = world.pair(i);
+        world.rooted(r);
+    }
+    world.collect(Cause::Explicit);
+    assert!(world.eden().len() >= FIRST_EDEN);
+    world.roots.0.clear();
+    world.collect(Cause::Explicit);
+    assert_eq!(world.heap.space().used, 0);
+}
+
+/// Garbage that reached old space does not make the heap grow.
+#[test]
+fn promoted_garbage_is_collected_before_the_heap_grows() {
+    let mut world = World::new(4 * MB, 256 * MB, SizingPolicy::Growing);
+    let live = if cfg!(miri) { 2000 } else { 200_000 };
+    world.roots.0 = vec![GcRef::NULL; live];
+    for i in 0..20 * live {
+        // Each lives until the table has been gone through: long enough to be promoted.
+        world.roots.0[i % live] = world.pair(i as u32);
+    }
+    assert!(world.heap.space().committed <= 40 * MB, "{:?}", world.heap.space());
+}
+
+/// A program whose data all lives needs at most 0.6 of the memory that semi-spaces need.
+#[test]
+fn a_live_heap_takes_little_more_than_its_data() {
+    let peak = |collector: Box<dyn Collector>| {
+        let config = HeapConfig { initial: 0, max: 512 * MB, sizing: SizingPolicy::Growing, zeal: 0 };
+        let mut world = World::with(collector, config);
+        world.rooted(GcRef::NULL);
+        for i in 0..if cfg!(miri) { 1000 } else { 1_500_000 } {
+            let r = world.pair(i);
+            let list = world.roots.0[0];
+            world.heap.set_field(r, 1, Value::Ref(list), true).unwrap();
+            world.roots.0[0] = r;
+            world.pair(i);
+        }
+        world.heap.stats().peak_committed
+    };
+    let (ours, copying) = (peak(Box::<Generational>::default()), peak(Box::<crate::copying::Copying>::default()));
+    println!("peak {ours} against {copying}");
+    assert!(cfg!(miri) || ours as f64 <= 0.6 * copying as f64, "{ours} against {copying}");
+}
+
+/// What the mutator's buffer holds is checked before it is believed.
+#[test]
+fn forged_entries_are_refused() {
+    for entry in [0, 2, 4, 1 << 31, u32::MAX, 0x10_0002] {
+        let mut world = World::fixed(16 * MB);
+        let object = GcRef::from_raw(entry);
+        let r = world.pair(0);
+        let inputs = barrier::Inputs { object, slot: entry, old: GcRef::NULL, new: r };
+        super::remember::STORE.run(&mut world.heap, &inputs).unwrap();
+        assert_eq!(world.appended(), 1);
+        assert!(world.heap.collect(Cause::AllocationFailure, &mut world.roots).is_err(), "{entry:#x}");
+    }
+}
+
+/// A remembered slot that does not hold a reference to an object.
+#[test]
+fn a_forged_slot_is_an_error() {
+    for forged in [8, 16, 64] {
+        let mut world = World::fixed(16 * MB);
+        let old = world.pair(0);
+        let old = world.rooted(old);
+        world.minor();
+        world.minor();
+        let young = world.pair(1);
+        world.set(old, 1, young);
+        world.heap.memory_mut().store_u32(world.roots.0[old].raw() + 8, young.raw() + forged).unwrap();
+        assert!(world.heap.collect(Cause::AllocationFailure, &mut world.roots).is_err());
+    }
+}

@@ -1,0 +1,77 @@
+//! What must hold between collections.
+
+use super::geometry::PAGE;
+use super::pages::Use;
+use super::remember::{NURSERY_SIZE, NURSERY_START};
+use super::{Generational, SPEC};
+use crate::shapes::Shape;
+use heapwright_gc_heap::{GcRef, Heap, HeapCorrupted};
+use std::collections::HashSet;
+
+/// The remembered set, to be asked.
+struct Known {
+    slots: HashSet<u32>,
+    objects: HashSet<u32>,
+}
+
+impl Generational {
+    /// Checks that pages, spaces and the mutator's words agree.
+    pub(super) fn verify_spaces(&self, heap: &Heap) -> Result<(), HeapCorrupted> {
+        self.pages.verify()?;
+        self.large.verify(&self.pages)?;
+        for segment in self.old.segments() {
+            if (segment.start..segment.end).step_by(PAGE as usize).any(|at| self.pages.at(at) != Use::Old) {
+                return Err(HeapCorrupted { what: "generational: an old segment lacks its pages", at: segment.start });
+            }
+        }
+        let nursery = self.young.layout.whole();
+        let words = heap.mutator().collector;
+        if (words[NURSERY_START], words[NURSERY_SIZE]) != (nursery.start, nursery.len()) {
+            return Err(HeapCorrupted { what: "generational: the barrier has another nursery", at: nursery.start });
+        }
+        Ok(())
+    }
+
+    /// Checks that every reference from outside the nursery into it is remembered, in dead objects too, and that old
+    /// segments are filled with objects.
+    pub(super) fn verify_remembered(&self, heap: &Heap) -> Result<(), HeapCorrupted> {
+        let (whole, slots): (Vec<u32>, Vec<u32>) =
+            self.remembered.pending(heap).iter().partition(|entry| **entry & 1 != 0);
+        let objects = self.remembered.objects.iter().chain(&self.large.fresh).copied();
+        let known = Known {
+            slots: self.remembered.slots.iter().copied().chain(slots).collect(),
+            objects: objects.chain(whole.iter().map(|entry| entry & !1)).collect(),
+        };
+        for segment in self.old.segments() {
+            let mut at = segment.start;
+            while at < segment.end {
+                at += self.verify_object(heap, &known, at, segment.end - at)?;
+            }
+        }
+        self.large.iter().try_for_each(|(at, size)| self.verify_object(heap, &known, at, size).map(|_| ()))
+    }
+
+    /// Checks the object at `at`, of at most `max` bytes, and returns its size.
+    fn verify_object(&self, heap: &Heap, known: &Known, at: u32, max: u32) -> Result<u32, HeapCorrupted> {
+        let (memory, header) = (heap.memory(), SPEC.header_layout());
+        let shape = Shape::decode(heap.types().space(), memory.load_u32(at)?, header.bytes())?;
+        let extent = match shape.struct_extent() {
+            Some(extent) => extent,
+            None => shape.array_extent(at, memory.load_u32(at + header.length_offset())?)?,
+        };
+        if extent.size > max {
+            return Err(HeapCorrupted { what: "generational: an old object reaches beyond its place", at });
+        }
+        if !known.objects.contains(&at) {
+            let nursery = self.young.layout.whole();
+            shape.for_each_slot(at, extent, |slot| {
+                let reference = GcRef::from_raw(memory.load_u32(slot)?);
+                if reference.is_object() && nursery.contains(reference.raw()) && !known.slots.contains(&slot) {
+                    return Err(HeapCorrupted { what: "generational: a slot is not remembered", at: slot });
+                }
+                Ok(())
+            })?;
+        }
+        Ok(extent.size)
+    }
+}

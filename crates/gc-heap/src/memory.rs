@@ -1,0 +1,265 @@
+//! The heap's address space.
+//!
+//! ```text
+//! base                base+64 KiB                 base+committed          base+4 GiB      +GUARD_BYTES
+//!  | null page (never mapped) | objects and collector spaces | reserved … | trailing guard |
+//! ```
+//!
+//! Every accessor checks its range against `[NULL_PAGE_BYTES, committed_end)` with a single comparison: the
+//! offset is taken relative to the null page's end in 32 bits, so that an offset inside the null page wraps to a
+//! number that no heap reaches.
+
+use crate::HeapCorrupted;
+use std::alloc::Layout;
+
+/// Bytes at the start of the heap that are never mapped: a null reference plus any constant field offset below
+/// this faults.
+pub const NULL_PAGE_BYTES: u32 = 64 << 10;
+/// Size of the reservation that a 32-bit offset can address.
+pub const RESERVATION_BYTES: u64 = 1 << 32;
+/// Unmapped bytes after the reservation: a 32-bit offset plus a constant below `GUARD_BYTES - 16` never leaves it.
+pub const GUARD_BYTES: u64 = 1 << 20;
+
+const NULL_PAGE: u64 = NULL_PAGE_BYTES as u64;
+
+// The single comparison of the accessors needs it: an offset in the null page wraps to at least this much.
+const _: () = assert!(RESERVATION_BYTES - NULL_PAGE <= (0u32.wrapping_sub(NULL_PAGE_BYTES)) as u64);
+// The null page must be whole pages on every supported system, and the guard too.
+const _: () = assert!(NULL_PAGE_BYTES.is_multiple_of(64 << 10) && GUARD_BYTES.is_multiple_of(64 << 10));
+
+/// The system would not give memory.
+#[derive(Debug)]
+pub struct MemoryError(pub String);
+
+impl core::fmt::Display for MemoryError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for MemoryError {}
+
+/// Where the memory came from. Accesses never look at it.
+enum Backing {
+    /// A reservation of `RESERVATION_BYTES + GUARD_BYTES` at the base.
+    Mapped,
+    /// A zeroed allocation at the base; the null page is part of it and refused by the accessors.
+    Vec(Layout),
+}
+
+/// One heap's memory: a mapped reservation, or a byte vector for Miri.
+///
+/// Invariant (kept by this module): the `usable` bytes after the null page are readable and writable, initialised,
+/// and owned by this value alone, except that compiled code of the same store writes them while no Rust reference
+/// to them exists (kept by whoever calls compiled code).
+pub struct HeapMemory {
+    base: *mut u8,
+    /// Committed bytes after the null page.
+    usable: u64,
+    /// What `usable` may become.
+    max_usable: u64,
+    page: u64,
+    backing: Backing,
+}
+
+// SAFETY: the memory belongs to this value (see its invariant), so it may move to another thread with it, and through
+// a shared reference it is only read.
+unsafe impl Send for HeapMemory {}
+// SAFETY: as above.
+unsafe impl Sync for HeapMemory {}
+
+impl Drop for HeapMemory {
+    fn drop(&mut self) {
+        match self.backing {
+            // SAFETY: the reservation was made by `reserve` with this base and size, and no reference into it
+            // outlives the value that lent it.
+            Backing::Mapped => unsafe {
+                let _ = rustix::mm::munmap(self.base.cast(), (RESERVATION_BYTES + GUARD_BYTES) as usize);
+            },
+            // SAFETY: allocated by `in_vec` with this layout.
+            Backing::Vec(layout) => unsafe { std::alloc::dealloc(self.base, layout) },
+        }
+    }
+}
+
+macro_rules! accessors {
+    ($load:ident, $store:ident, $ty:ty, $what:literal) => {
+        #[doc = concat!("Reads ", $what, ", little-endian, at any alignment.")]
+        #[inline]
+        pub fn $load(&self, offset: u32) -> Result<$ty, HeapCorrupted> {
+            let at = self.check(offset, size_of::<$ty>() as u64)?;
+            // SAFETY: `check` has proved the range committed (this type's invariant).
+            Ok(<$ty>::from_le(unsafe { at.cast::<$ty>().read_unaligned() }))
+        }
+
+        #[doc = concat!("Writes ", $what, ", little-endian, at any alignment.")]
+        #[inline]
+        pub fn $store(&mut self, offset: u32, value: $ty) -> Result<(), HeapCorrupted> {
+            let at = self.check(offset, size_of::<$ty>() as u64)?;
+            // SAFETY: `check` has proved the range committed, and `&mut self` that nobody else looks at it.
+            unsafe { at.cast::<$ty>().write_unaligned(value.to_le()) };
+            Ok(())
+        }
+    };
+}
+
+#[allow(clippy::missing_errors_doc)]
+impl HeapMemory {
+    /// Reserves 4 GiB and the guard; nothing is committed.
+    pub fn reserve() -> Result<HeapMemory, MemoryError> {
+        use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+        let size = (RESERVATION_BYTES + GUARD_BYTES) as usize;
+        // SAFETY: a new mapping at a place of the system's choice touches no existing memory.
+        let base = unsafe {
+            mmap_anonymous(core::ptr::null_mut(), size, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)
+        };
+        let base = base.map_err(|e| MemoryError(format!("cannot reserve {size} bytes for a GC heap: {e}")))?;
+        Ok(HeapMemory {
+            base: base.cast(),
+            usable: 0,
+            max_usable: RESERVATION_BYTES - NULL_PAGE,
+            page: rustix::param::page_size() as u64,
+            backing: Backing::Mapped,
+        })
+    }
+
+    /// Heap memory over a zeroed byte vector, of which `max` bytes after the null page can be committed.
+    pub fn in_vec(max: u32) -> HeapMemory {
+        let max_usable = u64::from(max).next_multiple_of(4096).min(RESERVATION_BYTES - NULL_PAGE);
+        let layout = Layout::from_size_align((NULL_PAGE + max_usable) as usize, 4096).expect("at most 4 GiB");
+        // SAFETY: the layout's size is at least the null page.
+        let base = unsafe { std::alloc::alloc_zeroed(layout) };
+        if base.is_null() {
+            std::alloc::handle_alloc_error(layout);
+        }
+        HeapMemory { base, usable: 0, max_usable, page: 4096, backing: Backing::Vec(layout) }
+    }
+
+    /// Host address of offset 0.
+    #[inline]
+    pub fn base(&self) -> *mut u8 {
+        self.base
+    }
+
+    /// Offset one past the last committed byte; at least `NULL_PAGE_BYTES`, at most `RESERVATION_BYTES`.
+    #[inline]
+    pub fn committed_end(&self) -> u64 {
+        NULL_PAGE + self.usable
+    }
+
+    /// Offset beyond which nothing can be committed.
+    #[inline]
+    pub fn max_end(&self) -> u64 {
+        NULL_PAGE + self.max_usable
+    }
+
+    /// Commits memory up to `end` (rounded up to pages). Never shrinks.
+    pub fn commit_to(&mut self, end: u64) -> Result<(), MemoryError> {
+        let end = end.max(NULL_PAGE).checked_next_multiple_of(self.page).unwrap_or(u64::MAX);
+        if end > self.max_end() {
+            return Err(MemoryError(format!("cannot commit a GC heap to {end:#x}: it ends at {:#x}", self.max_end())));
+        }
+        let start = self.committed_end();
+        if end <= start {
+            return Ok(());
+        }
+        if let Backing::Mapped = self.backing {
+            use rustix::mm::{MprotectFlags, mprotect};
+            let size = (end - start) as usize;
+            // SAFETY: `[start, end)` lies inside the reservation, beyond what is committed, so nothing refers to it.
+            let changed = unsafe {
+                mprotect(self.base.add(start as usize).cast(), size, MprotectFlags::READ | MprotectFlags::WRITE)
+            };
+            changed.map_err(|e| MemoryError(format!("cannot commit {size} bytes of a GC heap: {e}")))?;
+        }
+        self.usable = end - NULL_PAGE;
+        Ok(())
+    }
+
+    /// Gives the whole pages of `[start, end)` back to the system; they read as zero afterwards. What lies outside the
+    /// committed part is left alone.
+    pub fn decommit(&mut self, start: u64, end: u64) {
+        let end = end.min(self.committed_end()) / self.page * self.page;
+        let Some(start) = start.max(NULL_PAGE).checked_next_multiple_of(self.page) else { return };
+        if start >= end {
+            return;
+        }
+        // SAFETY: `[start, end)` is committed, and `&mut self` proves that nobody looks at it.
+        unsafe {
+            let at = self.base.add(start as usize);
+            let size = (end - start) as usize;
+            let given_back = match self.backing {
+                Backing::Mapped => rustix::mm::madvise(at.cast(), size, rustix::mm::Advice::LinuxDontNeed).is_ok(),
+                Backing::Vec(_) => false,
+            };
+            if !given_back {
+                at.write_bytes(0, size);
+            }
+        }
+    }
+
+    /// The host address of `[offset, offset + size)`, if it is committed.
+    #[inline(always)]
+    fn check(&self, offset: u32, size: u64) -> Result<*mut u8, HeapCorrupted> {
+        if u64::from(offset.wrapping_sub(NULL_PAGE_BYTES)) + size <= self.usable {
+            // SAFETY: the range is part of the mapping or allocation at `base`.
+            Ok(unsafe { self.base.add(offset as usize) })
+        } else {
+            Err(out_of_bounds(offset))
+        }
+    }
+
+    /// As `check`, for a length that may be anything.
+    #[inline]
+    fn check_range(&self, offset: u32, length: u64) -> Result<*mut u8, HeapCorrupted> {
+        if length > RESERVATION_BYTES {
+            return Err(out_of_bounds(offset));
+        }
+        self.check(offset, length)
+    }
+
+    accessors!(load_u8, store_u8, u8, "a byte");
+    accessors!(load_u16, store_u16, u16, "a 16-bit value");
+    accessors!(load_u32, store_u32, u32, "a 32-bit value");
+    accessors!(load_u64, store_u64, u64, "a 64-bit value");
+    accessors!(load_u128, store_u128, u128, "a 128-bit value");
+
+    /// The bytes `[offset, offset + length)`.
+    #[inline]
+    pub fn slice(&self, offset: u32, length: u64) -> Result<&[u8], HeapCorrupted> {
+        let at = self.check_range(offset, length)?;
+        // SAFETY: `check_range` has proved the range committed (this type's invariant).
+        Ok(unsafe { core::slice::from_raw_parts(at, length as usize) })
+    }
+
+    /// The bytes `[offset, offset + length)`, writable.
+    #[inline]
+    pub fn slice_mut(&mut self, offset: u32, length: u64) -> Result<&mut [u8], HeapCorrupted> {
+        let at = self.check_range(offset, length)?;
+        // SAFETY: `check_range` has proved the range committed, and `&mut self` that nobody else looks at it.
+        Ok(unsafe { core::slice::from_raw_parts_mut(at, length as usize) })
+    }
+
+    /// Copies bytes; the ranges may overlap.
+    #[inline]
+    pub fn copy(&mut self, to: u32, from: u32, length: u64) -> Result<(), HeapCorrupted> {
+        let from = self.check_range(from, length)?;
+        let to = self.check_range(to, length)?;
+        // SAFETY: both ranges are committed, `&mut self` proves that nobody else looks at them, and the copy allows
+        // for overlap.
+        unsafe { core::ptr::copy(from, to, length as usize) };
+        Ok(())
+    }
+
+    /// Fills bytes.
+    #[inline]
+    pub fn fill(&mut self, offset: u32, length: u64, byte: u8) -> Result<(), HeapCorrupted> {
+        self.slice_mut(offset, length)?.fill(byte);
+        Ok(())
+    }
+}
+
+#[cold]
+fn out_of_bounds(offset: u32) -> HeapCorrupted {
+    HeapCorrupted { what: "access outside the committed heap", at: offset }
+}

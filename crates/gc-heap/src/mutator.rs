@@ -1,0 +1,69 @@
+//! The words that compiled code shares with the collector.
+
+/// Number of append buffers that a collector may declare.
+pub const NUM_BUFFERS: usize = 2;
+
+/// Number of barrier programs that a collector may declare.
+pub const NUM_PROGRAMS: usize = 5;
+
+/// An append buffer of 32-bit words, filled by compiled barriers.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Buffer {
+    /// Next free word; host pointer.
+    pub next: *mut u32,
+    /// One past the last word; host pointer. `next == end` means full.
+    pub end: *mut u32,
+}
+
+/// What one barrier program did. Counted by the interpreter always, by compiled code when it was compiled to count.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BarrierCount {
+    /// Times it ran; elided barriers do not.
+    pub runs: u64,
+    /// Words that it appended to buffers.
+    pub appends: u64,
+    /// Slow paths that it called.
+    pub calls: u64,
+}
+
+impl BarrierCount {
+    /// Adds what another run did.
+    pub fn add(&mut self, other: BarrierCount) {
+        self.runs += other.runs;
+        self.appends += other.appends;
+        self.calls += other.calls;
+    }
+}
+
+/// Allocation and barrier state, one per heap. Compiled code reads and writes it at fixed offsets; it lives
+/// inside the store's context and does not move while the heap exists.
+#[repr(C)]
+#[derive(Debug)]
+pub struct MutatorState {
+    /// Heap offset of the next free byte of the current bump region; a multiple of 8.
+    pub cursor: u32,
+    /// Heap offset that an inline allocation's end must not exceed. At most 4 GiB less the inline limit, so
+    /// that `cursor + size` cannot wrap. Equal to 0 while every allocation must take the slow path (zeal).
+    pub limit: u32,
+    /// Words that belong to the collector.
+    pub collector: [u32; 4],
+    /// Append buffers.
+    pub buffers: [Buffer; NUM_BUFFERS],
+    /// What the barrier programs did, in the order of [`Barriers::PLACES`](crate::Barriers::PLACES).
+    pub barriers: [BarrierCount; NUM_PROGRAMS],
+}
+
+impl Default for MutatorState {
+    fn default() -> Self {
+        let empty = Buffer { next: core::ptr::null_mut(), end: core::ptr::null_mut() };
+        MutatorState {
+            cursor: 0,
+            limit: 0,
+            collector: [0; 4],
+            buffers: [empty; NUM_BUFFERS],
+            barriers: [BarrierCount::default(); NUM_PROGRAMS],
+        }
+    }
+}

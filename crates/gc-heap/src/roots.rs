@@ -1,0 +1,45 @@
+//! Where references live outside the heap.
+
+use crate::{GcRef, HeapCorrupted};
+
+/// What kind of root a slot is; for statistics and for finding lost roots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RootKind {
+    /// A stack-map slot of a compiled frame.
+    Frame,
+    /// A global.
+    Global,
+    /// A table slot.
+    Table,
+    /// A passive element segment.
+    Segment,
+    /// A reference that the host holds.
+    Host,
+    /// The pending exception.
+    Exception,
+}
+
+/// Every root of a store, enumerable as often as a collector wants.
+pub trait RootSet {
+    /// Calls `visit` with each root slot; what `visit` leaves in the slot is written back.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `visit`.
+    fn for_each(
+        &mut self,
+        visit: &mut dyn FnMut(RootKind, &mut GcRef) -> Result<(), HeapCorrupted>,
+    ) -> Result<(), HeapCorrupted>;
+}
+
+/// The empty root set.
+pub struct NoRoots;
+
+impl RootSet for NoRoots {
+    fn for_each(
+        &mut self,
+        _visit: &mut dyn FnMut(RootKind, &mut GcRef) -> Result<(), HeapCorrupted>,
+    ) -> Result<(), HeapCorrupted> {
+        Ok(())
+    }
+}

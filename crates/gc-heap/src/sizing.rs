@@ -1,0 +1,263 @@
+//! How large a heap is: a policy apart from the collector.
+//!
+//! Two rules decide after a collection, both for [`SizingPolicy::Growing`], and both only ever enlarge the heap:
+//!
+//! - *Live rule*: what a collector can use of the capacity becomes at least [`LIVE_FACTOR`] times what lives. Half of
+//!   a semi-space heap is unusable at any time, so the rule asks the collector's [`Space`] figures what share is.
+//! - *Time rule*: while collections take more than [`MAX_SHARE`] of the time, the capacity doubles. Without it a
+//!   program with little live data and much garbage, or with a deep stack to scan, would collect in a tiny heap all its
+//!   life. When doubling does not lower the share (a collector whose work follows allocation, such as reference
+//!   counting), it stops until the live data has doubled: a larger heap than the cache has its price too. Collections
+//!   that a larger heap would have had as well ([`CollectionReport::would_recur`]) do not count.
+//!
+//! [`SizingPolicy::Adaptive`] has a rule of its own, in [`crate::balance`].
+//!
+//! When an object does not fit after a collection, every policy grows the heap just enough.
+
+use crate::balance::Balance;
+use crate::{Cause, CollectionReport, SizingPolicy, Space};
+use std::time::{Duration, Instant};
+
+/// Usable space wanted, as a multiple of live bytes.
+const LIVE_FACTOR: f64 = 3.0;
+/// Share of time in collections above which the heap grows.
+const MAX_SHARE: f64 = 0.08;
+/// What a doubling must make of the share to count as a success.
+const IMPROVEMENT: f64 = 0.8;
+/// Capacities are multiples of this.
+pub(crate) const GRAIN: u64 = 64 << 10;
+
+/// Pause and mutator time of late, in seconds; old samples count half as much as new ones.
+#[derive(Default)]
+struct Times {
+    pause: f64,
+    mutator: f64,
+    samples: u32,
+}
+
+impl Times {
+    fn add(&mut self, pause: Duration, mutator: Duration) {
+        self.pause = self.pause / 2.0 + pause.as_secs_f64();
+        self.mutator = self.mutator / 2.0 + mutator.as_secs_f64();
+        self.samples += 1;
+    }
+
+    fn share(&self) -> f64 {
+        self.pause / (self.pause + self.mutator).max(1e-9)
+    }
+}
+
+/// The state of a heap's sizing.
+pub(crate) struct Sizing {
+    policy: SizingPolicy,
+    max: u64,
+    times: Times,
+    mutator_since: Instant,
+    /// Time since the last sample that belongs to collections which would have come in any heap, and to the mutator
+    /// between them.
+    unavoidable: Duration,
+    /// The share and the live bytes when the time rule last doubled the heap.
+    doubled: Option<(f64, u64)>,
+    /// The adaptive rule's rates, and what lived after the collection before.
+    balance: Balance,
+    live: u64,
+}
+
+impl Sizing {
+    /// `max` is the largest capacity.
+    pub(crate) fn new(policy: SizingPolicy, max: u64) -> Sizing {
+        Sizing {
+            policy,
+            max,
+            times: Times::default(),
+            mutator_since: Instant::now(),
+            unavoidable: Duration::ZERO,
+            doubled: None,
+            balance: Balance::default(),
+            live: 0,
+        }
+    }
+
+    pub(crate) fn max(&self) -> u64 {
+        self.max
+    }
+
+    /// The capacity to have after a collection; at least `capacity`.
+    pub(crate) fn after_collection(
+        &mut self,
+        capacity: u64,
+        cause: Cause,
+        report: &CollectionReport,
+        space: Space,
+        started: Instant,
+        pause: Duration,
+    ) -> u64 {
+        let mutator = started.saturating_duration_since(self.mutator_since);
+        self.mutator_since = started + pause;
+        if self.policy == SizingPolicy::Fixed {
+            return capacity;
+        }
+        let usable = ((space.used + space.free) as f64 / capacity.max(1) as f64).clamp(0.25, 1.0);
+        let own_choice = !matches!(cause, Cause::Zeal | Cause::Explicit);
+        if self.policy == SizingPolicy::Adaptive {
+            if own_choice {
+                let allocated = report.bytes_before.saturating_sub(self.live);
+                self.balance.note(allocated, mutator, report.bytes_after, pause);
+            }
+            self.live = report.bytes_after;
+            let target = (self.balance.wanted(report.bytes_after) / usable) as u64;
+            return target.max(capacity).next_multiple_of(GRAIN).min(self.max).max(capacity);
+        }
+        let mut target = (report.bytes_after as f64 * LIVE_FACTOR / usable) as u64;
+        // Zeal and the host choose their own moments: those say nothing of the program.
+        if own_choice {
+            if report.would_recur {
+                // Time that no growth can save counts as the program's own.
+                self.unavoidable += mutator + pause;
+            } else {
+                self.times.add(pause, mutator + core::mem::take(&mut self.unavoidable));
+                if self.wants_double(report.bytes_after) {
+                    target = target.max(capacity.saturating_mul(2));
+                }
+            }
+        }
+        target.max(capacity).next_multiple_of(GRAIN).min(self.max).max(capacity)
+    }
+
+    fn wants_double(&mut self, live: u64) -> bool {
+        let share = self.times.share();
+        if share <= MAX_SHARE {
+            self.doubled = None;
+            return false;
+        }
+        // One slow collection is no trend.
+        if self.times.samples < 2 {
+            return false;
+        }
+        if let Some((before, live_before)) = self.doubled
+            && share > before * IMPROVEMENT
+            && live < 2 * live_before.max(GRAIN)
+        {
+            return false;
+        }
+        self.doubled = Some((share, live));
+        self.times = Times::default();
+        true
+    }
+
+    /// The capacity to try when an object of `size` found no room; `None` at the maximum.
+    pub(crate) fn to_fit(&self, capacity: u64, size: u64) -> Option<u64> {
+        // Twice the size: a semi-space needs it, and others round large objects up.
+        let enough = capacity + 2 * size + GRAIN;
+        let step = match self.policy {
+            SizingPolicy::Fixed => 0,
+            SizingPolicy::Growing | SizingPolicy::Adaptive => capacity / 2,
+        };
+        let next = enough.max(capacity + step).next_multiple_of(GRAIN).min(self.max);
+        (next > capacity).then_some(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1 << 20;
+
+    fn sizing(policy: SizingPolicy) -> Sizing {
+        Sizing::new(policy, 64 * MB)
+    }
+
+    /// Lets the mutator run and a collection take place, on a clock of our own.
+    fn step(s: &mut Sizing, capacity: u64, live: u64, usable: u64, mutator_ms: u64, pause_ms: u64) -> u64 {
+        let report = CollectionReport { bytes_after: live, ..Default::default() };
+        let space = Space { used: live, free: usable - live, committed: capacity };
+        let started = s.mutator_since + Duration::from_millis(mutator_ms);
+        let pause = Duration::from_millis(pause_ms);
+        s.after_collection(capacity, Cause::AllocationFailure, &report, space, started, pause)
+    }
+
+    #[test]
+    fn live_data_gets_three_times_its_room() {
+        let mut s = sizing(SizingPolicy::Growing);
+        assert_eq!(step(&mut s, MB, MB, MB, 1000, 1), 3 * MB);
+        // A semi-space uses half of its capacity.
+        assert_eq!(step(&mut s, 4 * MB, MB, 2 * MB, 1000, 1), 6 * MB);
+        // It never shrinks, and never exceeds the maximum.
+        assert_eq!(step(&mut s, 6 * MB, MB, 6 * MB, 1000, 1), 6 * MB);
+        assert_eq!(step(&mut s, 40 * MB, 30 * MB, 40 * MB, 1000, 1), 64 * MB);
+        assert_eq!(step(&mut s, 0, 0, 0, 0, 0), 0);
+    }
+
+    #[test]
+    fn a_program_that_only_collects_gets_room() {
+        let mut s = sizing(SizingPolicy::Growing);
+        let mut capacity = MB;
+        let mut collections = 0;
+        // A fixed pause, and a mutator that fills 1 MiB in a millisecond.
+        while collections < 20 {
+            capacity = step(&mut s, capacity, 1000, capacity, capacity / MB, 1);
+            collections += 1;
+        }
+        // 1 ms pause to 16 ms of work is below the threshold; 8 ms is not.
+        assert_eq!(capacity, 16 * MB);
+    }
+
+    #[test]
+    fn growth_that_does_not_help_ends() {
+        let mut s = sizing(SizingPolicy::Growing);
+        let mut capacity = MB;
+        // The pause follows the allocation: the share stays.
+        for _ in 0..20 {
+            capacity = step(&mut s, capacity, 1000, capacity, capacity / MB, capacity / MB);
+        }
+        assert_eq!(capacity, 2 * MB);
+        // More live data: another attempt.
+        for _ in 0..20 {
+            capacity = step(&mut s, capacity, MB / 2, capacity, capacity / MB, capacity / MB);
+        }
+        assert_eq!(capacity, 4 * MB);
+    }
+
+    #[test]
+    fn the_hosts_collections_say_nothing_of_the_program() {
+        let mut s = sizing(SizingPolicy::Growing);
+        for cause in [Cause::Explicit, Cause::Zeal] {
+            for _ in 0..5 {
+                let started = s.mutator_since;
+                let (report, space) = (CollectionReport::default(), Space { free: MB, ..Space::default() });
+                let second = Duration::from_secs(1);
+                assert_eq!(s.after_collection(MB, cause, &report, space, started, second), MB);
+            }
+        }
+    }
+
+    #[test]
+    fn collections_that_would_recur_are_no_reason_to_grow() {
+        let mut s = sizing(SizingPolicy::Growing);
+        let space = Space { free: MB, ..Space::default() };
+        let half = Duration::from_millis(500);
+        let collect = |s: &mut Sizing, would_recur| {
+            let report = CollectionReport { would_recur, ..CollectionReport::default() };
+            let started = s.mutator_since + half;
+            s.after_collection(MB, Cause::AllocationFailure, &report, space, started, half)
+        };
+        // Half of the time goes to collections, next to nothing of it to those that a larger heap could avoid.
+        for _ in 0..3 {
+            (0..20).for_each(|_| assert_eq!(collect(&mut s, true), MB));
+            assert_eq!(collect(&mut s, false), MB);
+        }
+        assert!((0..6).any(|_| collect(&mut s, false) == 2 * MB));
+    }
+
+    #[test]
+    fn a_fixed_heap_grows_only_to_fit() {
+        let mut s = sizing(SizingPolicy::Fixed);
+        assert_eq!(step(&mut s, MB, MB, MB, 0, 1000), MB);
+        assert_eq!(s.to_fit(MB, 8), Some(MB + 2 * GRAIN));
+        assert_eq!(s.to_fit(MB, 10 * MB), Some(21 * MB + GRAIN));
+        assert_eq!(s.to_fit(MB, 40 * MB), Some(64 * MB));
+        assert_eq!(s.to_fit(64 * MB, 8), None);
+        assert_eq!(sizing(SizingPolicy::Growing).to_fit(8 * MB, 8), Some(12 * MB));
+    }
+}

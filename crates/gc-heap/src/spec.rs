@@ -1,0 +1,165 @@
+//! What a collector asks of compiled code and of the heap, as constant data.
+
+use crate::NUM_PROGRAMS;
+use crate::barrier::{Input, Program};
+use crate::layout::HeaderLayout;
+
+/// A publication that a collector follows.
+#[derive(Clone, Copy, Debug)]
+pub struct Citation {
+    /// Authors, title, venue, year.
+    pub text: &'static str,
+    /// Where this implementation departs from it; empty when it does not.
+    pub departs: &'static str,
+}
+
+/// A header word after the type word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderWord {
+    /// Name for tools.
+    pub name: &'static str,
+    /// The value that a fresh object from the inline path gets.
+    pub initial: u32,
+}
+
+/// How compiled code allocates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AllocSpec {
+    /// Advance [`MutatorState::cursor`](crate::MutatorState::cursor) if it stays at or below the limit, else take
+    /// the slow path. Memory in `[cursor, limit)` has undefined contents.
+    Bump,
+    /// Always take the slow path.
+    Call,
+}
+
+/// What a bulk write of references into one object needs.
+#[derive(Clone, Copy, Debug)]
+pub enum BulkBarrier {
+    /// Nothing: references move like any other bytes.
+    None,
+    /// Run this program once, before the write, with `object` the destination and `slot` the address of its
+    /// first written element; then the references move like any other bytes.
+    Object(&'static Program),
+    /// Run the store program for each element.
+    Elements,
+}
+
+/// The barrier programs. `None` means that nothing is to be done.
+#[derive(Clone, Copy, Debug)]
+pub struct Barriers {
+    /// Before a reference is stored into a field or an element. Inputs: object, slot, old, new.
+    pub store: Option<&'static Program>,
+    /// Before a reference is stored into a fresh object, one that no safepoint separates from its
+    /// allocation. Inputs: object, slot, new.
+    pub init: Option<&'static Program>,
+    /// After a reference was loaded from a field or an element; the value loaded is `new`. Inputs: object,
+    /// slot, new.
+    pub load: Option<&'static Program>,
+    /// Before references are written in bulk (`array.copy`, `array.fill`, `array.init_elem`).
+    pub bulk: BulkBarrier,
+    /// Before a reference is stored into a global or a table slot. Inputs: old, new.
+    pub root_store: Option<&'static Program>,
+}
+
+impl Barriers {
+    /// No barrier anywhere.
+    pub const NONE: Barriers =
+        Barriers { store: None, init: None, load: None, bulk: BulkBarrier::None, root_store: None };
+
+    /// What the programs are for, in the order of [`programs`](Self::programs).
+    pub const PLACES: [&'static str; NUM_PROGRAMS] = ["store", "init", "load", "bulk", "root store"];
+
+    /// The programs, in a fixed order.
+    pub const fn programs(&self) -> [Option<&'static Program>; NUM_PROGRAMS] {
+        let bulk = match self.bulk {
+            BulkBarrier::Object(program) => Some(program),
+            BulkBarrier::None | BulkBarrier::Elements => None,
+        };
+        [self.store, self.init, self.load, bulk, self.root_store]
+    }
+
+    /// Where in that order a program stands; one that is declared for several places counts at the first.
+    pub fn position(&self, program: &Program) -> Option<usize> {
+        self.programs().iter().position(|declared| declared.is_some_and(|declared| core::ptr::eq(declared, program)))
+    }
+}
+
+/// A store that needs no barrier, although the store program is declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Elision {
+    /// The value stored is known to be null.
+    NullStored,
+    /// The value stored is known to be an i31.
+    I31Stored,
+    /// The same object was already the target of a barrier with no safepoint since.
+    SameObject,
+}
+
+/// When objects may change their addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moves {
+    /// Never: a reference held over a safepoint stays valid.
+    Never,
+    /// At safepoints: a reference held over one must be reloaded from its stack-map slot.
+    AtSafepoint,
+}
+
+/// A collector's declaration. Part of the key of cached code.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    /// Name on the command line.
+    pub name: &'static str,
+    /// One line for listings.
+    pub summary: &'static str,
+    /// What it follows.
+    pub cites: &'static [Citation],
+    /// Header words after the type word; at most three.
+    pub header: &'static [HeaderWord],
+    /// How compiled code allocates.
+    pub alloc: AllocSpec,
+    /// Barrier programs.
+    pub barriers: Barriers,
+    /// Stores that compiled code may leave without their barrier.
+    pub elide: &'static [Elision],
+    /// Whether objects move.
+    pub moves: Moves,
+    /// Whether the collector looks at roots at all. Without it no stack maps are made.
+    pub needs_roots: bool,
+    /// Objects larger than this many bytes never come from the inline path.
+    pub inline_limit: u32,
+}
+
+impl Spec {
+    /// The header's layout.
+    pub const fn header_layout(&self) -> HeaderLayout {
+        assert!(self.header.len() <= 3);
+        HeaderLayout { extra_words: self.header.len() as u8 }
+    }
+
+    /// Checks what types cannot say: sizes, and each barrier program with the inputs that its place has.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, for the collector's author.
+    pub fn check(&self) -> Result<(), String> {
+        if self.header.len() > 3 {
+            return Err(format!("{} header words; at most three are possible", self.header.len()));
+        }
+        if self.inline_limit > crate::MAX_INLINE_LIMIT {
+            return Err(format!(
+                "an inline limit of {}; the maximum is {}",
+                self.inline_limit,
+                crate::MAX_INLINE_LIMIT
+            ));
+        }
+        use Input::{New, Object, Old, Slot};
+        let inputs: [&[Input]; NUM_PROGRAMS] =
+            [&[Object, Slot, Old, New], &[Object, Slot, New], &[Object, Slot, New], &[Object, Slot], &[Old, New]];
+        for (program, inputs) in self.barriers.programs().into_iter().zip(inputs) {
+            if let Some(program) = program {
+                program.check(self.header.len() as u8, inputs)?;
+            }
+        }
+        Ok(())
+    }
+}

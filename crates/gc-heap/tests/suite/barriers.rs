@@ -1,0 +1,206 @@
+//! Barrier programs: what the checker refuses, and what the interpreter does.
+
+use crate::common::*;
+use heapwright_gc_heap::barrier::*;
+use heapwright_gc_heap::*;
+
+const V0: Var = Var(0);
+const V1: Var = Var(1);
+const V2: Var = Var(2);
+
+const fn program(body: &'static [Stmt]) -> Program {
+    Program { name: "test", body }
+}
+
+static TWO_WORDS: Spec =
+    Spec { header: &[HeaderWord { name: "a", initial: 7 }, HeaderWord { name: "b", initial: 9 }], ..SPEC };
+
+/// Calls slow path 1 with the value of an expression over two variables; then the test reads the log.
+fn evaluate(expr: Expr, a: u32, b: u32) -> u32 {
+    let body: &'static [Stmt] = vec![
+        Stmt::Let(V0, Expr::Const(a)),
+        Stmt::Let(V1, Expr::Const(b)),
+        Stmt::Let(V2, expr),
+        Stmt::Call(SlowCall(1), &[V2]),
+    ]
+    .leak();
+    let program = program(body);
+    program.check(0, &[]).unwrap();
+    let (mut heap, _, log) = heap_with(CONFIG, bump(&PLAIN));
+    heap.mutator_mut().collector = [10, 11, 12, 13];
+    program.run(&mut heap, &Inputs::default()).unwrap();
+    let calls = &log.lock().unwrap().slow_calls;
+    let [(1, [value, 0, 0, 0])] = calls[..] else { panic!("{calls:?}") };
+    value
+}
+
+#[test]
+fn arithmetic_wraps_and_comparisons_are_unsigned() {
+    let max = u32::MAX;
+    let word = |i| Expr::Mutator(MutatorWord::Collector(i));
+    for (expr, a, b, expected) in [
+        (Expr::Var(V1), 1, 2, 2),
+        (Expr::And(V0, V1), 0b110, 0b011, 0b010),
+        (Expr::AndConst(V0, 0b100), 0b110, 0, 0b100),
+        (Expr::OrConst(V0, 1), 0b110, 0, 0b111),
+        (Expr::Add(V0, V1), max, 2, 1),
+        (Expr::AddConst(V0, 2), max, 0, 1),
+        (Expr::Sub(V0, V1), 1, 2, max),
+        (Expr::Shl(V0, 31), 3, 0, 1 << 31),
+        (Expr::Shr(V0, 31), max, 0, 1),
+        (Expr::Eq(V0, V1), 4, 4, 1),
+        (Expr::Eq(V0, V1), 4, 5, 0),
+        (Expr::EqConst(V0, 4), 4, 0, 1),
+        (Expr::Ult(V0, V1), 1, max, 1),
+        (Expr::Ult(V0, V1), max, 1, 0),
+        (Expr::Ult(V0, V1), 1, 1, 0),
+        (Expr::UltConst(V0, 5), 4, 0, 1),
+        (Expr::IsNull(V0), 0, 0, 1),
+        (Expr::IsNull(V0), 1, 0, 0),
+        (Expr::IsI31(V0), 1, 0, 1),
+        (Expr::IsI31(V0), 8, 0, 0),
+        (word(0), 0, 0, 10),
+        (word(3), 0, 0, 13),
+        (Expr::Mutator(MutatorWord::Cursor), 0, 0, NULL_PAGE_BYTES),
+        (Expr::Mutator(MutatorWord::Limit), 0, 0, NULL_PAGE_BYTES + 4096),
+    ] {
+        assert_eq!(evaluate(expr, a, b), expected, "{expr:?} of {a:#x}, {b:#x}");
+    }
+}
+
+#[test]
+fn mentions_looks_into_branches() {
+    static INNER: [Stmt; 1] = [Stmt::Let(V1, Expr::Input(Input::Old))];
+    static BODY: [Stmt; 2] = [Stmt::Let(V0, Expr::Input(Input::New)), Stmt::If(V0, Likely::No, &[], &INNER)];
+    let program = program(&BODY);
+    assert!(program.mentions(Input::New) && program.mentions(Input::Old));
+    assert!(!program.mentions(Input::Object) && !program.mentions(Input::Slot));
+}
+
+#[test]
+fn header_words_are_read_and_written() {
+    static BODY: [Stmt; 5] = [
+        Stmt::Let(V0, Expr::Input(Input::Object)),
+        Stmt::Let(V1, Expr::Header(V0, 2)),
+        Stmt::Let(V1, Expr::AddConst(V1, 1)),
+        Stmt::SetHeader(V0, 2, V1),
+        Stmt::Call(SlowCall(0), &[V1]),
+    ];
+    let program = program(&BODY);
+    program.check(2, &[Input::Object]).unwrap();
+    let (mut heap, types, log) = heap_with(CONFIG, bump(&TWO_WORDS));
+    let ty = define(&types, structure(&[I32]));
+    let object = heap.alloc(ty, 0, &mut NoRoots).unwrap();
+    for expected in [10, 11] {
+        program.run(&mut heap, &Inputs { object, ..Inputs::default() }).unwrap();
+        assert_eq!(heap.memory().load_u32(object.raw() + 8), Ok(expected));
+    }
+    assert_eq!(heap.memory().load_u32(object.raw() + 4), Ok(7));
+    assert_eq!(log.lock().unwrap().slow_calls, [(0, [10, 0, 0, 0]), (0, [11, 0, 0, 0])]);
+}
+
+#[test]
+fn what_is_no_object_is_not_touched() {
+    static READ: [Stmt; 2] = [Stmt::Let(V0, Expr::Input(Input::Object)), Stmt::Let(V1, Expr::Header(V0, 1))];
+    static WRITE: [Stmt; 2] = [Stmt::Let(V0, Expr::Input(Input::Object)), Stmt::SetHeader(V0, 1, V0)];
+    for bits in [0, 1, 8, NULL_PAGE_BYTES, NULL_PAGE_BYTES + 4, NULL_PAGE_BYTES + 64, u32::MAX - 7, 1 << 31] {
+        for body in [&READ, &WRITE] {
+            let (mut heap, types, _) = heap_with(CONFIG, bump(&TWO_WORDS));
+            heap.memory_mut().store_u32(NULL_PAGE_BYTES + 64, types.extern_type().0 + 64).unwrap();
+            let object = GcRef::from_raw(bits);
+            let refused = program(body).run(&mut heap, &Inputs { object, ..Inputs::default() }).unwrap_err();
+            assert_eq!(heap.corruption(), Some(refused), "{bits:#x}");
+        }
+    }
+}
+
+#[test]
+fn branches_and_returns() {
+    static THEN: [Stmt; 2] = [Stmt::Call(SlowCall(1), &[V0]), Stmt::Return];
+    static OTHERWISE: [Stmt; 1] = [Stmt::Call(SlowCall(2), &[V0])];
+    static BODY: [Stmt; 4] = [
+        Stmt::Let(V0, Expr::Input(Input::New)),
+        Stmt::Let(V1, Expr::IsI31(V0)),
+        Stmt::If(V1, Likely::Unknown, &THEN, &OTHERWISE),
+        Stmt::Call(SlowCall(3), &[V0, V1]),
+    ];
+    let program = program(&BODY);
+    program.check(0, &[Input::New]).unwrap();
+    let (mut heap, _, log) = heap_with(CONFIG, bump(&PLAIN));
+    let i31 = GcRef::i31(5);
+    program.run(&mut heap, &Inputs { new: i31, ..Inputs::default() }).unwrap();
+    program.run(&mut heap, &Inputs { new: GcRef::NULL, ..Inputs::default() }).unwrap();
+    let calls = &log.lock().unwrap().slow_calls;
+    assert_eq!(calls[..], [(1, [i31.raw(), 0, 0, 0]), (2, [0; 4]), (3, [0; 4])]);
+}
+
+#[test]
+fn appends_call_the_collector_when_the_buffer_is_full() {
+    static BODY: [Stmt; 2] = [Stmt::Let(V0, Expr::Input(Input::Slot)), Stmt::Append(0, V0)];
+    let append = program(&BODY);
+    append.check(0, &[Input::Slot]).unwrap();
+    let mut collector = bump(&PLAIN);
+    collector.buffer = Some(Box::new([0; 4]));
+    let (mut heap, _, log) = heap_with(CONFIG, collector);
+    for slot in 0..9 {
+        append.run(&mut heap, &Inputs { slot, ..Inputs::default() }).unwrap();
+        let full = log.lock().unwrap().buffers.len();
+        assert_eq!(full, slot as usize / 4);
+        let buffer = heap.mutator().buffers[0];
+        // SAFETY: the word just written.
+        assert_eq!(unsafe { buffer.next.sub(1).read() }, slot);
+    }
+    // A collector without room for it.
+    static ELSEWHERE: [Stmt; 2] = [Stmt::Let(V0, Expr::Const(1)), Stmt::Append(1, V0)];
+    let refused = program(&ELSEWHERE).run(&mut heap, &Inputs::default()).unwrap_err();
+    assert_eq!(refused.what, "a mutator buffer stays full");
+}
+
+#[test]
+fn the_checker_refuses_what_back_ends_cannot_do() {
+    let refused = |body: &'static [Stmt], why: &str| {
+        let error = program(body).check(1, &[Input::New]).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    };
+    refused(&[Stmt::Let(V0, Expr::Var(V1))], "before it is assigned");
+    refused(&[Stmt::Let(V0, Expr::Input(Input::Old))], "no Old here");
+    refused(&[Stmt::Let(Var(16), Expr::Const(0))], "does not exist");
+    refused(&[Stmt::Let(V0, Expr::Const(0)), Stmt::Let(V1, Expr::Shl(V0, 32))], "shift by 32");
+    refused(&[Stmt::Let(V0, Expr::Const(0)), Stmt::Let(V1, Expr::Header(V0, 2))], "header word 2");
+    refused(&[Stmt::Let(V0, Expr::Const(0)), Stmt::SetHeader(V0, 0, V0)], "header word 0");
+    refused(&[Stmt::Let(V0, Expr::Const(0)), Stmt::Append(2, V0)], "buffer 2");
+    refused(&[Stmt::Return, Stmt::Return], "after a return");
+    refused(&[Stmt::Let(V0, Expr::Const(0)), Stmt::Call(SlowCall(0), &[V0; 5])], "four arguments");
+    refused(&[Stmt::Let(V0, Expr::Mutator(MutatorWord::Collector(4)))], "collector word 4");
+    // Assigned on one path only.
+    const ONE: &[Stmt] = &[Stmt::Let(V1, Expr::Const(1))];
+    const RETURN: &[Stmt] = &[Stmt::Return];
+    refused(
+        &[Stmt::Let(V0, Expr::Const(0)), Stmt::If(V0, Likely::Yes, ONE, &[]), Stmt::Let(V2, Expr::Var(V1))],
+        "before it is assigned",
+    );
+    refused(&[Stmt::Let(V0, Expr::Const(0)), Stmt::If(V0, Likely::Yes, RETURN, RETURN), Stmt::Return], "never reached");
+    refused(vec![Stmt::Let(V0, Expr::Const(0)); 65].leak(), "more than 64");
+    // On the only path that goes on, it is.
+    const FINE: &[Stmt] = &[
+        Stmt::Let(V0, Expr::Input(Input::New)),
+        Stmt::If(V0, Likely::Yes, ONE, RETURN),
+        Stmt::Let(V2, Expr::Header(V1, 1)),
+    ];
+    program(FINE).check(1, &[Input::New]).unwrap();
+}
+
+#[test]
+fn a_declaration_is_checked_place_by_place() {
+    static OLD: Program = program(&[Stmt::Let(V0, Expr::Input(Input::Old))]);
+    static SLOT: Program = program(&[Stmt::Let(V0, Expr::Input(Input::Slot))]);
+    let with = |barriers| Spec { barriers, ..SPEC }.check();
+    const NONE: Barriers = Barriers::NONE;
+    with(Barriers { store: Some(&OLD), root_store: Some(&OLD), bulk: BulkBarrier::Object(&SLOT), ..NONE }).unwrap();
+    assert!(with(Barriers { init: Some(&OLD), ..NONE }).is_err());
+    assert!(with(Barriers { load: Some(&OLD), ..NONE }).is_err());
+    assert!(with(Barriers { root_store: Some(&SLOT), ..NONE }).is_err());
+    assert!(with(Barriers { bulk: BulkBarrier::Object(&OLD), ..NONE }).is_err());
+    assert!(Spec { inline_limit: MAX_INLINE_LIMIT + 1, ..SPEC }.check().is_err());
+    assert!(Spec { header: &[HeaderWord { name: "w", initial: 0 }; 4], ..SPEC }.check().is_err());
+}

@@ -1,0 +1,43 @@
+//! Readable forms of what the compiler makes: for golden files and for tools that show code.
+
+use super::function::{ModuleEnv, Worker};
+use super::{CompileError, Compiler};
+use crate::module::{ParsedModule, parse};
+
+/// A function as the compiler sees it and as it leaves it.
+#[derive(Clone, Debug)]
+pub struct FunctionText {
+    /// Function index, imports counted.
+    pub index: u32,
+    /// Its name in the name section.
+    pub name: Option<String>,
+    /// CLIF after GC operations are lowered and safepoints are in place, before Cranelift's optimiser.
+    pub clif: String,
+    /// The machine code, as Cranelift writes it.
+    pub asm: String,
+}
+
+impl Compiler {
+    /// Compiles a module and gives the text of each defined function, in order. The code is what
+    /// [`compile_module`](Self::compile_module) makes, before calls are linked.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError`].
+    pub fn explain(&self, bytes: &[u8]) -> Result<Vec<FunctionText>, CompileError> {
+        let ParsedModule { info, bodies } = parse(bytes, self.features, self.spec.header_layout())?;
+        let layout = info.instance_layout();
+        let env = ModuleEnv { compiler: self, info: &info, layout: &layout };
+        let mut worker = Worker::new();
+        let texts = bodies.into_iter().map(|body| {
+            let index = body.index;
+            worker.prepare(env, body)?;
+            let clif = worker.context.func.display().to_string();
+            worker.context.set_disasm(true);
+            worker.generate(self, index)?;
+            let code = worker.context.compiled_code().and_then(|code| code.vcode.clone());
+            Ok(FunctionText { index, name: info.func_names.get(&index).cloned(), clif, asm: code.unwrap_or_default() })
+        });
+        texts.collect()
+    }
+}

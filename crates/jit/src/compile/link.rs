@@ -1,0 +1,62 @@
+//! Many functions into one text section.
+
+use super::function::FunctionCode;
+use super::{CompileError, Compiler};
+use crate::abi::InstanceLayout;
+use crate::artifact::{AddressMap, CodeRange, CompiledModule, HandlerTable, StackMaps, TrapTable};
+use crate::module::ModuleInfo;
+use cranelift_control::ControlPlane;
+use std::sync::Arc;
+
+/// Text that a direct call can span on every target, with room for alignment.
+const MAX_TEXT: u64 = 1 << 31;
+
+/// Functions of optimised code start here: half a cache line, which keeps short loops in one fetch window.
+const ALIGNMENT: u32 = 32;
+
+/// Lays out `funcs` one behind the other, resolves the calls between them and merges their tables.
+pub(super) fn link(
+    compiler: &Compiler,
+    info: ModuleInfo,
+    layout: InstanceLayout,
+    funcs: Vec<FunctionCode>,
+) -> Result<CompiledModule, CompileError> {
+    let alignment = |f: &FunctionCode| f.alignment.max(ALIGNMENT);
+    let size: u64 = funcs.iter().map(|f| f.code.len() as u64 + u64::from(alignment(f))).sum();
+    if size >= MAX_TEXT {
+        return Err(CompileError::Limit(format!("{size} bytes of machine code; at most {MAX_TEXT} can be linked")));
+    }
+
+    let mut text = compiler.isa.text_section_builder(funcs.len());
+    let mut control = ControlPlane::default();
+    let mut module = CompiledModule {
+        info: Arc::new(info),
+        layout,
+        text: Vec::new(),
+        funcs: Vec::with_capacity(funcs.len()),
+        stack_maps: StackMaps::default(),
+        traps: TrapTable::default(),
+        handlers: HandlerTable::default(),
+        addresses: AddressMap::default(),
+    };
+    let imported = module.info.imported_funcs;
+    for (i, func) in funcs.iter().enumerate() {
+        let start = text.append(true, &func.code, alignment(func), &mut control) as u32;
+        module.funcs.push(CodeRange { start, length: func.code.len() as u32 });
+        module.stack_maps.append(&func.stack_maps, start);
+        module.traps.append(&func.traps, start);
+        module.handlers.append(&func.handlers, start);
+        module.addresses.append(&func.addresses, start);
+        for reloc in &func.relocs {
+            let callee = reloc.callee.checked_sub(imported).filter(|&c| (c as usize) < funcs.len());
+            let at = u64::from(start + reloc.offset);
+            let resolved = callee.is_some_and(|c| text.resolve_reloc(at, reloc.kind, reloc.addend, c as usize));
+            if !resolved {
+                return Err(CompileError::internal(imported + i as u32, format!("cannot link {reloc:?}")));
+            }
+        }
+    }
+    module.text = text.finish(&mut control);
+    module.stack_maps.index();
+    Ok(module)
+}

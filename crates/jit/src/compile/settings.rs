@@ -1,0 +1,175 @@
+//! The compiler object and its settings.
+
+use super::CompileError;
+use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
+use cranelift_codegen::settings::{self, Configurable};
+use heapwright_gc_heap::Spec;
+use target_lexicon::Architecture;
+use wasmparser::WasmFeatures;
+
+/// What changes the generated code.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Settings {
+    /// Traps of null accesses, memory bounds and division come from hardware faults. Off: explicit checks that call
+    /// `RaiseTrap`.
+    pub signal_traps: bool,
+    /// Cranelift's optimiser runs.
+    pub optimize: bool,
+    /// Cranelift's verifier runs after translation and after lowering.
+    pub verify: bool,
+    /// Functions compile on several threads.
+    pub parallel: bool,
+    /// Compiled code counts what its barrier programs do, in [`MutatorState::barriers`](heapwright_gc_heap::MutatorState::barriers).
+    pub count_barriers: bool,
+    /// Compiled code counts fuel.
+    pub fuel: bool,
+    /// Compiled code checks the epoch.
+    pub epochs: bool,
+    /// Bytes of address space behind each 32-bit memory: offsets below it need no bounds check.
+    pub memory_guard: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            signal_traps: true,
+            optimize: true,
+            verify: cfg!(debug_assertions),
+            parallel: true,
+            count_barriers: false,
+            fuel: false,
+            epochs: false,
+            memory_guard: 32 << 20,
+        }
+    }
+}
+
+/// The language: WebAssembly 3.0 without threads, with the legacy exception instructions that toolchains still emit, custom page
+/// sizes and wide arithmetic.
+pub fn features() -> WasmFeatures {
+    (WasmFeatures::WASM3 - WasmFeatures::THREADS)
+        | WasmFeatures::LEGACY_EXCEPTIONS
+        | WasmFeatures::CUSTOM_PAGE_SIZES
+        | WasmFeatures::WIDE_ARITHMETIC
+}
+
+/// Compiles modules for one target, one set of settings and one collector's declaration.
+pub struct Compiler {
+    /// For ordinary functions.
+    pub(crate) isa: OwnedTargetIsa,
+    /// The same target without optimiser: for stubs, and where the next one cannot be had.
+    pub(crate) light_isa: OwnedTargetIsa,
+    /// The same target without optimiser and with a register allocator of one pass: for functions of unusual size.
+    pub(crate) linear_isa: OwnedTargetIsa,
+    pub(crate) settings: Settings,
+    pub(crate) spec: &'static Spec,
+    pub(crate) features: WasmFeatures,
+}
+
+impl Compiler {
+    /// A compiler for this machine.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError::Target`] when the machine lacks what compiled code needs.
+    pub fn native(settings: Settings, spec: &'static Spec) -> Result<Compiler, CompileError> {
+        Compiler::with_features_of(Processor::This, settings, spec)
+    }
+
+    /// A compiler whose code uses no more than every supported processor has, so that it is the same on each machine.
+    ///
+    /// # Errors
+    ///
+    /// As [`Compiler::native`].
+    pub fn baseline(settings: Settings, spec: &'static Spec) -> Result<Compiler, CompileError> {
+        Compiler::with_features_of(Processor::Oldest, settings, spec)
+    }
+
+    fn with_features_of(
+        processor: Processor,
+        settings: Settings,
+        spec: &'static Spec,
+    ) -> Result<Compiler, CompileError> {
+        let isa = isa_for(processor, &settings, settings.optimize, "backtracking")?;
+        let light_isa = isa_for(processor, &settings, false, "backtracking")?;
+        let linear_isa = isa_for(processor, &settings, false, "single_pass")?;
+        Ok(Compiler { isa, light_isa, linear_isa, settings, spec, features: features() })
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The collector's declaration.
+    pub fn spec(&self) -> &'static Spec {
+        self.spec
+    }
+
+    /// The language accepted.
+    pub fn features(&self) -> WasmFeatures {
+        self.features
+    }
+}
+
+/// Whose instructions may be used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Processor {
+    /// Those of the processor that we run on.
+    This,
+    /// Those of the oldest that is supported: x86-64 with SSE4.1.
+    Oldest,
+}
+
+/// The code generator.
+///
+/// Settings that are not obvious:
+///
+/// - `enable_multi_ret_implicit_sret`: Cranelift otherwise refuses signatures whose results do not fit registers. It passes a
+///   hidden pointer to a result area in the caller's frame, forwards it over tail calls, and serves `try_call` too.
+/// - `preserve_frame_pointers`: every walk of the stack, for traps, exceptions and collection, goes by frame pointers.
+/// - `unwind_info` off: nobody unwinds by it.
+/// - No stack probes: prologues compare with the stack limit, which leaves room for any frame that they do not see.
+/// - No Spectre settings: Cranelift's two flags are only read by embedders. What a heap access does speculatively is confined by its
+///   32-bit address arithmetic, and other accesses make no claim.
+fn isa_for(
+    processor: Processor,
+    settings: &Settings,
+    optimize: bool,
+    registers: &str,
+) -> Result<OwnedTargetIsa, CompileError> {
+    let unsupported = |e: &str| CompileError::Target(e.to_string());
+    let mut builder = cranelift_native::builder_with_options(processor == Processor::This).map_err(unsupported)?;
+    let triple = builder.triple().clone();
+    if triple.architecture != Architecture::X86_64 || CallConv::triple_default(&triple) != CallConv::SystemV {
+        return Err(CompileError::Target(format!("{triple}: native code needs x86-64 with the System V convention")));
+    }
+    if processor == Processor::Oldest {
+        for feature in ["has_sse3", "has_ssse3", "has_sse41"] {
+            builder.enable(feature).map_err(|e| CompileError::Target(format!("{feature}: {e}")))?;
+        }
+    }
+    let flag = |on: bool| if on { "true" } else { "false" };
+    let flags = [
+        ("opt_level", if optimize { "speed" } else { "none" }),
+        ("regalloc_algorithm", registers),
+        ("enable_verifier", flag(settings.verify)),
+        ("preserve_frame_pointers", "true"),
+        ("enable_multi_ret_implicit_sret", "true"),
+        ("unwind_info", "false"),
+        ("enable_probestack", "false"),
+        ("is_pic", "false"),
+    ];
+    let mut shared = settings::builder();
+    for (name, value) in flags {
+        shared.set(name, value).map_err(|e| CompileError::Target(format!("{name}={value}: {e}")))?;
+    }
+    let isa =
+        builder.finish(settings::Flags::new(shared)).map_err(|e| CompileError::Target(format!("{triple}: {e}")))?;
+    // Without it, Cranelift calls library functions for rounding, and vector code needs instructions that are absent.
+    let sse41 = isa.isa_flags().iter().any(|v| v.name == "has_sse41" && v.as_bool() == Some(true));
+    if !sse41 {
+        return Err(CompileError::Target("the processor lacks SSE4.1".to_string()));
+    }
+    Ok(isa)
+}

@@ -1,0 +1,93 @@
+//! Whatever the heap holds, compiled code stays inside its reservations.
+
+use super::machine::{HEAP, Stop, TYPES};
+use super::operations::Compiled;
+use super::*;
+use crate::gc::{CastTarget, Extend};
+use cranelift_codegen::ir::{InstBuilder, InstructionData, Opcode, ValueDef};
+use heapwright_gc_heap::{GUARD_BYTES, RESERVATION_BYTES};
+
+/// References that no engine wrote.
+const FORGED: [u32; 8] = [4, 0x1234, 0xfff8, 0x1_0004, 0x7fff_fff8, 0x8000_0000, 0xffff_0000, 0xffff_fff8];
+
+fn assert_inside(result: Result<Vec<u128>, Stop>, what: &str) {
+    if let Err(Stop::Fault(at)) = result {
+        let inside = [HEAP, TYPES].iter().any(|&base| (base..base + RESERVATION_BYTES + GUARD_BYTES).contains(&at));
+        assert!(inside, "{what} touched {at:#x}");
+    }
+}
+
+#[test]
+fn forged_references_cannot_leave_the_heap() {
+    let get = GcOp::StructGet { ty: HUGE, field: HUGE_FIELDS - 1, extend: Extend::None, nullable: false };
+    let set = GcOp::StructSet { ty: NODE, field: 1, nullable: true };
+    let array_get = GcOp::ArrayGet { ty: LONGS, extend: Extend::None, nullable: true };
+    let array_set = GcOp::ArraySet { ty: REFS, nullable: false };
+    let fill = GcOp::ArrayFill { ty: BYTES, nullable: false };
+    let target = CastTarget::Concrete(CHAIN + 9);
+    let test = GcOp::RefTest { target, admits_null: false, nullable: false, may_be_i31: false };
+    let ops = [(get, 1), (set, 2), (array_get, 2), (array_set, 3), (fill, 4), (test, 1)];
+    for (op, arity) in ops {
+        for spec in [&NULL, &COUNTING, &REMEMBERING] {
+            for signal_traps in [true, false] {
+                let compiled = Compiled::new(spec, signal_traps, &[types::I32; 2], &[], |build, params| {
+                    // The reference, then numbers.
+                    let args = [params[0], params[1], params[1], params[1]];
+                    build.emit(op, &args[..arity]);
+                    build.b.ins().return_(&[]);
+                });
+                for reference in FORGED {
+                    for index in [0, 1, 0x1fff_ffff, 0x8000_0000, 0xffff_ffff] {
+                        // Lengths are forged too: the heap is full of large numbers.
+                        let (result, _) = compiled.run(&[reference.into(), index], Machine::forge);
+                        assert_inside(result, &format!("{op:?} on {reference:#x}, {index:#x}"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Loads from the heap and the type space never float: none may be moved or taken for constant. What may are loads through
+/// the context only.
+#[test]
+fn heap_loads_stay_where_they_are() {
+    for spec in [&NULL, &COUNTING, &REMEMBERING] {
+        let compiled = Compiled::new(spec, true, &[types::I32; 3], &[types::I32], |build, params| {
+            let null = build.b.ins().iconst(types::I32, 0);
+            let node = build.op(GcOp::StructNew { ty: NODE }, &[params[1], params[0], null]);
+            let array = build.op(GcOp::ArrayNewDefault { ty: REFS }, &[params[1]]);
+            build.emit(GcOp::ArraySet { ty: REFS, nullable: false }, &[array, params[2], node]);
+            let value =
+                build.op(GcOp::ArrayGet { ty: REFS, extend: Extend::None, nullable: false }, &[array, params[2]]);
+            let target = CastTarget::Concrete(CHAIN + 9);
+            let cast = GcOp::RefCast { target, admits_null: false, nullable: true, may_be_i31: true };
+            let value = build.op(cast, &[value]);
+            let get = GcOp::StructGet { ty: CHAIN + 9, field: 0, extend: Extend::None, nullable: false };
+            let value = build.op(get, &[value]);
+            build.b.ins().return_(&[value]);
+        });
+        let dfg = &compiled.plain.dfg;
+        let context = dfg.block_params(compiled.plain.layout.entry_block().expect("an entry"))[0];
+        let mut movable = 0;
+        for inst in compiled.plain.layout.blocks().flat_map(|b| compiled.plain.layout.block_insts(b)) {
+            let InstructionData::Load { opcode, flags, arg, .. } = dfg.insts[inst] else { continue };
+            let flags = dfg.mem_flags[flags];
+            if flags.can_move() {
+                assert_eq!(arg, context, "{}", dfg.display_inst(inst));
+                assert_eq!(opcode, Opcode::Load);
+                movable += 1;
+            } else if flags.readonly() {
+                // The builtins' table, from the context, and an entry of it.
+                let of_table = |v: Value| match dfg.value_def(v) {
+                    ValueDef::Result(def, _) => {
+                        matches!(dfg.insts[def], InstructionData::Load { arg, .. } if arg == context)
+                    }
+                    _ => false,
+                };
+                assert!(arg == context || of_table(arg), "{}", dfg.display_inst(inst));
+            }
+        }
+        assert!(movable >= 4);
+    }
+}

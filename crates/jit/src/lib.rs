@@ -1,0 +1,13 @@
+//! WebAssembly bytes and a collector's [`Spec`](heapwright_gc_heap::Spec) to machine code and metadata.
+//!
+//! This crate never sees a collector, only its declaration. What it promises to the vm is in [`abi`]; what it produces is
+//! in [`artifact`].
+
+pub mod abi;
+pub mod artifact;
+mod compile;
+mod gc;
+pub mod module;
+mod translate;
+
+pub use compile::{CompileError, Compiler, FunctionText, Settings, StubText, Stubs, features};

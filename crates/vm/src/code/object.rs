@@ -1,0 +1,58 @@
+//! A mapped text and what is known about it.
+
+use crate::mapping::Reservation;
+use heapwright_gc_heap::MemoryError;
+use heapwright_jit::artifact::CompiledModule;
+use std::sync::Arc;
+
+/// What a text is.
+pub(crate) enum CodeKind {
+    /// A module's functions.
+    Module(Arc<CompiledModule>),
+    /// Trampolines and stubs.
+    Stub,
+}
+
+/// A mapped text. Written before it becomes executable and never after.
+pub(crate) struct CodeObject {
+    mapping: Reservation,
+    length: usize,
+    pub(crate) kind: CodeKind,
+}
+
+impl CodeObject {
+    /// Maps a text.
+    pub(crate) fn new(text: &[u8], kind: CodeKind) -> Result<CodeObject, MemoryError> {
+        let mut mapping = Reservation::new(text.len() as u64)?;
+        mapping.commit_to(text.len())?;
+        // SAFETY: `text.len()` bytes were committed just now, and nobody else knows of them.
+        unsafe { core::ptr::copy_nonoverlapping(text.as_ptr(), mapping.base(), text.len()) };
+        // x86-64 keeps instruction fetch coherent with stores; other targets flush here.
+        mapping.make_executable()?;
+        Ok(CodeObject { mapping, length: text.len(), kind })
+    }
+
+    /// Address of the first byte.
+    pub(crate) fn start(&self) -> usize {
+        self.mapping.base() as usize
+    }
+
+    /// Address after the last byte.
+    pub(crate) fn end(&self) -> usize {
+        self.start() + self.length
+    }
+
+    /// The address of text offset `offset`.
+    pub(crate) fn at(&self, offset: u32) -> *const u8 {
+        debug_assert!((offset as usize) < self.length);
+        self.mapping.base().wrapping_add(offset as usize)
+    }
+
+    /// The module, unless these are stubs.
+    pub(crate) fn module(&self) -> Option<&Arc<CompiledModule>> {
+        match &self.kind {
+            CodeKind::Module(module) => Some(module),
+            CodeKind::Stub => None,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Address space: reservations of which a growing prefix is committed.
+
+use heapwright_gc_heap::MemoryError;
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+
+/// A private mapping that nobody else uses.
+///
+/// Invariant (kept by this module): `[base, base + size)` is mapped by this value and unmapped only by its drop;
+/// `[base, base + committed)` is readable and writable unless [`make_executable`](Reservation::make_executable) was called.
+pub(crate) struct Reservation {
+    base: *mut u8,
+    size: usize,
+    committed: usize,
+}
+
+// SAFETY: the mapping belongs to this value, which gives out only raw pointers.
+unsafe impl Send for Reservation {}
+// SAFETY: as above; every change of the mapping needs `&mut`.
+unsafe impl Sync for Reservation {}
+
+impl Reservation {
+    /// Reserves `size` bytes (rounded up to pages, at least one); nothing is committed.
+    pub(crate) fn new(size: u64) -> Result<Reservation, MemoryError> {
+        let refused = || MemoryError(format!("cannot reserve {size} bytes of address space"));
+        let size = usize::try_from(size).ok().and_then(|s| s.max(1).checked_next_multiple_of(page_size()));
+        let size = size.ok_or_else(refused)?;
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: a new mapping at a place of the system's choice touches no existing memory.
+        let base = unsafe { mmap_anonymous(core::ptr::null_mut(), size, ProtFlags::empty(), flags) };
+        let base = base.map_err(|_| refused())?;
+        Ok(Reservation { base: base.cast(), size, committed: 0 })
+    }
+
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.base
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Bytes that are readable and writable.
+    pub(crate) fn committed(&self) -> usize {
+        self.committed
+    }
+
+    /// Makes the first `end` bytes (rounded up to pages) readable and writable; new ones are zero. Never shrinks.
+    pub(crate) fn commit_to(&mut self, end: usize) -> Result<(), MemoryError> {
+        let refused = || MemoryError(format!("cannot commit {end} of {} bytes", self.size));
+        let end = end.checked_next_multiple_of(page_size()).filter(|&end| end <= self.size).ok_or_else(refused)?;
+        if end > self.committed {
+            // SAFETY: the range lies inside the reservation, beyond what is committed, so nothing refers to it.
+            let changed = unsafe {
+                let start = self.base.add(self.committed).cast();
+                mprotect(start, end - self.committed, MprotectFlags::READ | MprotectFlags::WRITE)
+            };
+            changed.map_err(|_| refused())?;
+            self.committed = end;
+        }
+        Ok(())
+    }
+
+    /// Takes the right to write away and gives the right to execute, for good.
+    pub(crate) fn make_executable(&mut self) -> Result<(), MemoryError> {
+        // SAFETY: the whole mapping is this value's, and no reference into it is alive: `&mut self`.
+        let changed = unsafe { mprotect(self.base.cast(), self.size, MprotectFlags::READ | MprotectFlags::EXEC) };
+        changed.map_err(|e| MemoryError(format!("cannot make {} bytes executable: {e}", self.size)))
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is this value's, and whoever lent pointers into it keeps the value alive while they are used.
+        let _ = unsafe { munmap(self.base.cast(), self.size) };
+    }
+}
+
+pub(crate) fn page_size() -> usize {
+    rustix::param::page_size()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_grow_and_keep_contents() {
+        let mut r = Reservation::new(1 << 32).unwrap();
+        r.commit_to(10).unwrap();
+        // SAFETY: byte 9 is committed.
+        unsafe { r.base().add(9).write(7) };
+        r.commit_to(100_000).unwrap();
+        r.commit_to(5).unwrap();
+        // SAFETY: both bytes are committed.
+        assert_eq!(unsafe { (r.base().add(9).read(), r.base().add(99_999).read()) }, (7, 0));
+        assert!(r.commit_to((1 << 32) + 1).is_err());
+        assert!(Reservation::new(u64::MAX).is_err());
+    }
+}

@@ -1,0 +1,185 @@
+//! A module that is ready to run.
+
+use crate::code::{CodeKind, CodeObject, RegisteredCode};
+use crate::{ExternType, GlobalType, LoadError, Runtime, TableType};
+use hashbrown::HashMap;
+use heapwright_gc_heap::{CompositeType, FuncType, HeapType, RefType, RegisteredTypes, TypeId, TypeRef, ValType};
+use heapwright_jit::abi::SignatureKinds;
+use heapwright_jit::artifact::CompiledModule;
+use heapwright_jit::module::{ExternKind, Import, ImportType, ModuleInfo, TableInfo};
+use std::sync::Arc;
+
+/// A module that is ready to run: its code is mapped and registered, its types are canonical. Shared by all instances.
+pub struct LoadedModule {
+    runtime: Arc<Runtime>,
+    compiled: Arc<CompiledModule>,
+    types: RegisteredTypes,
+    bytes: Arc<[u8]>,
+    exports_by_name: HashMap<String, usize>,
+    code: RegisteredCode,
+    /// The exception type of each tag.
+    exceptions: Box<[RegisteredTypes]>,
+    /// ABI signature id by type index; 0 unless a function type.
+    signatures: Box<[u32]>,
+}
+
+impl LoadedModule {
+    pub(crate) fn new(
+        runtime: &Arc<Runtime>,
+        compiled: CompiledModule,
+        bytes: Arc<[u8]>,
+    ) -> Result<LoadedModule, LoadError> {
+        let compiled = Arc::new(compiled);
+        let info = &compiled.info;
+        let types = runtime.types().register(&info.rec_groups)?;
+        let mut exceptions = Vec::with_capacity(info.tags.len());
+        for &tag in &info.tags {
+            let params: Vec<_> = info.func_type_at(tag).params.iter().map(|t| canonical(types.ids(), t)).collect();
+            exceptions.push(runtime.types().register_exception(&params)?);
+        }
+        let signatures = info.types.iter().zip(types.ids()).map(|(ty, &id)| match ty.composite {
+            CompositeType::Func(_) => runtime.types().signature_id(id),
+            _ => 0,
+        });
+        let signatures = signatures.collect();
+        let exported = info.exports.iter().filter(|e| e.kind == ExternKind::Func).map(|e| e.index).chain(info.start);
+        runtime.prepare_entries(exported.map(|f| SignatureKinds::of(info.func_type(f))))?;
+        let exports_by_name = info.exports.iter().enumerate().map(|(i, e)| (e.name.clone(), i)).collect();
+        let code = RegisteredCode::new(CodeObject::new(&compiled.text, CodeKind::Module(compiled.clone()))?);
+        Ok(LoadedModule {
+            runtime: runtime.clone(),
+            types,
+            bytes,
+            exports_by_name,
+            code,
+            exceptions: exceptions.into(),
+            signatures,
+            compiled,
+        })
+    }
+
+    /// The ABI signature id of type index `ty`.
+    pub(crate) fn signature_id(&self, ty: u32) -> u32 {
+        self.signatures[ty as usize]
+    }
+    /// The entry point of a defined function (counted without imports).
+    pub(crate) fn code_of(&self, defined: u32) -> *const u8 {
+        self.code.at(self.compiled.funcs[defined as usize].start)
+    }
+    /// The type of the exceptions of a tag.
+    pub(crate) fn exception_type(&self, tag: u32) -> TypeId {
+        self.exceptions[tag as usize].ids()[0]
+    }
+    /// The bytes of a data segment; none when the module's bytes do not contain it.
+    pub(crate) fn data_segment(&self, segment: u32) -> &[u8] {
+        self.bytes.get(self.info().data[segment as usize].bytes.clone()).unwrap_or(&[])
+    }
+    /// The runtime that it belongs to.
+    pub fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+    /// The declarations.
+    pub fn info(&self) -> &ModuleInfo {
+        &self.compiled.info
+    }
+    /// What the compiler made.
+    pub fn compiled(&self) -> &Arc<CompiledModule> {
+        &self.compiled
+    }
+    /// The module's bytes.
+    pub fn bytes(&self) -> &Arc<[u8]> {
+        &self.bytes
+    }
+    /// The canonical types, by type index.
+    pub fn types(&self) -> &RegisteredTypes {
+        &self.types
+    }
+    /// The canonical type of type index `ty`.
+    pub fn type_id(&self, ty: u32) -> TypeId {
+        self.types.ids()[ty as usize]
+    }
+    /// A value type with its module type indices made canonical.
+    pub fn canonical(&self, ty: &ValType) -> ValType {
+        canonical(self.types.ids(), ty)
+    }
+    /// A reference type with its module type index made canonical.
+    pub fn canonical_ref(&self, ty: &RefType) -> RefType {
+        canonical_ref(self.types.ids(), ty)
+    }
+    /// A function type with its module type indices made canonical.
+    pub fn canonical_func(&self, ty: &FuncType) -> FuncType {
+        FuncType {
+            params: ty.params.iter().map(|t| self.canonical(t)).collect(),
+            results: ty.results.iter().map(|t| self.canonical(t)).collect(),
+        }
+    }
+    /// The imports: module, name, type.
+    pub fn imports(&self) -> impl ExactSizeIterator<Item = (&str, &str, ExternType)> {
+        self.info().imports.iter().map(|i| (i.module.as_str(), i.name.as_str(), self.import_type(i)))
+    }
+    /// The exports: name, type.
+    pub fn exports(&self) -> impl ExactSizeIterator<Item = (&str, ExternType)> {
+        self.info().exports.iter().map(|e| (e.name.as_str(), self.type_of(e.kind, e.index)))
+    }
+    /// The type of the export with this name.
+    pub fn export(&self, name: &str) -> Option<ExternType> {
+        let export = &self.info().exports[self.export_position(name)?];
+        Some(self.type_of(export.kind, export.index))
+    }
+    /// The position of the export with this name.
+    pub fn export_position(&self, name: &str) -> Option<usize> {
+        self.exports_by_name.get(name).copied()
+    }
+
+    /// The type that an import asks for.
+    pub(crate) fn import_type(&self, import: &Import) -> ExternType {
+        match import.ty {
+            ImportType::Func(ty) => ExternType::Func(self.type_id(ty)),
+            ImportType::Tag(ty) => ExternType::Tag(self.type_id(ty)),
+            ImportType::Table(i) => self.type_of(ExternKind::Table, i),
+            ImportType::Memory(i) => self.type_of(ExternKind::Memory, i),
+            ImportType::Global(i) => self.type_of(ExternKind::Global, i),
+        }
+    }
+
+    /// The declared type of something in an index space.
+    pub(crate) fn type_of(&self, kind: ExternKind, index: u32) -> ExternType {
+        let info = self.info();
+        let i = index as usize;
+        match kind {
+            ExternKind::Func => ExternType::Func(self.type_id(info.funcs[i])),
+            ExternKind::Tag => ExternType::Tag(self.type_id(info.tags[i])),
+            ExternKind::Memory => ExternType::Memory(info.memories[i]),
+            ExternKind::Table => ExternType::Table(self.table_type(index)),
+            ExternKind::Global => ExternType::Global(self.global_type(index)),
+        }
+    }
+
+    /// The declared type of a table.
+    pub(crate) fn table_type(&self, index: u32) -> TableType {
+        let TableInfo { element, table64, minimum, maximum, .. } = &self.info().tables[index as usize];
+        let element = self.canonical_ref(element);
+        TableType { element, table64: *table64, minimum: *minimum, maximum: *maximum }
+    }
+
+    /// The declared type of a global.
+    pub(crate) fn global_type(&self, index: u32) -> GlobalType {
+        let global = &self.info().globals[index as usize];
+        GlobalType { ty: self.canonical(&global.ty), mutable: global.mutable }
+    }
+}
+
+fn canonical(ids: &[TypeId], ty: &ValType) -> ValType {
+    match ty {
+        ValType::Ref(r) => ValType::Ref(canonical_ref(ids, r)),
+        other => *other,
+    }
+}
+
+fn canonical_ref(ids: &[TypeId], ty: &RefType) -> RefType {
+    let heap = match ty.heap {
+        HeapType::Concrete(TypeRef::Module(i)) => HeapType::Concrete(TypeRef::Canonical(ids[i as usize])),
+        other => other,
+    };
+    RefType { nullable: ty.nullable, heap }
+}

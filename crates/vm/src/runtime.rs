@@ -1,0 +1,162 @@
+//! What all stores of an engine share.
+
+use crate::code::{CodeKind, CodeObject, RegisteredCode};
+use crate::{LoadError, LoadedModule, builtins, signals};
+use hashbrown::{HashMap, HashSet};
+use heapwright_gc_heap::{Collector, Spec, TypeRegistry};
+use heapwright_jit::abi::SignatureKinds;
+use heapwright_jit::artifact::CompiledModule;
+use heapwright_jit::{Compiler, Settings, StubText, Stubs};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Makes a collector for a new heap.
+pub type CollectorFactory = fn() -> Box<dyn Collector>;
+
+/// The engine's part of the vm: types, compiler, collector, stubs.
+pub struct Runtime {
+    types: Arc<TypeRegistry>,
+    compiler: Compiler,
+    collector: CollectorFactory,
+    /// Stub addresses, then the addresses of their implementations, each in `Builtin::ALL` order.
+    builtin_table: Box<[usize]>,
+    stubs: Mutex<StubCache>,
+}
+
+/// Stubs made so far. They live as long as the runtime.
+#[derive(Default)]
+struct StubCache {
+    entries: HashMap<SignatureKinds, EntryStub>,
+    host_calls: HashMap<SignatureKinds, usize>,
+    code: Vec<RegisteredCode>,
+}
+
+/// An entry trampoline.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntryStub {
+    /// Address of the trampoline.
+    pub(crate) code: usize,
+    /// Address of its catch-all handler.
+    pub(crate) handler: usize,
+    /// The handler's stack pointer is the trampoline's frame pointer less this.
+    pub(crate) sp_distance: usize,
+    /// Slots that parameters and results need.
+    pub(crate) slots: usize,
+}
+
+impl Runtime {
+    /// A runtime for this machine. Installs the process's signal handlers when `settings.signal_traps` is on.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`].
+    pub fn new(settings: Settings, collector: CollectorFactory) -> Result<Arc<Runtime>, LoadError> {
+        let spec = collector().spec();
+        // Stack overflow and `unreachable` are hardware traps whatever the setting says about memory accesses.
+        signals::install().map_err(LoadError::Signals)?;
+        let compiler = Compiler::native(settings, spec)?;
+        let types = Arc::new(TypeRegistry::new(spec.header_layout())?);
+        let text = compiler.compile_stubs(Stubs::Builtins)?;
+        let code = RegisteredCode::new(CodeObject::new(&text.text, CodeKind::Stub)?);
+        let mut builtin_table: Vec<usize> = text.stubs.iter().map(|s| code.at(s.start) as usize).collect();
+        builtin_table.extend(builtins::implementations());
+        let stubs = Mutex::new(StubCache { code: vec![code], ..StubCache::default() });
+        Ok(Arc::new(Runtime { types, compiler, collector, builtin_table: builtin_table.into(), stubs }))
+    }
+
+    /// The types.
+    pub fn types(&self) -> &Arc<TypeRegistry> {
+        &self.types
+    }
+
+    /// The compiler.
+    pub fn compiler(&self) -> &Compiler {
+        &self.compiler
+    }
+
+    /// The collector's declaration.
+    pub fn spec(&self) -> &'static Spec {
+        self.compiler.spec()
+    }
+
+    /// Compiles a module in the binary format and makes it ready to run.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`].
+    pub fn compile(self: &Arc<Self>, bytes: &[u8]) -> Result<Arc<LoadedModule>, LoadError> {
+        let compiled = self.compiler.compile_module(bytes)?;
+        self.load(compiled, bytes.into())
+    }
+
+    /// Makes a compiled module ready to run. `bytes` is the module in the binary format: data segments are read from it.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`].
+    pub fn load(self: &Arc<Self>, compiled: CompiledModule, bytes: Arc<[u8]>) -> Result<Arc<LoadedModule>, LoadError> {
+        LoadedModule::new(self, compiled, bytes).map(Arc::new)
+    }
+
+    pub(crate) fn new_collector(&self) -> Box<dyn Collector> {
+        (self.collector)()
+    }
+
+    /// The address of the table of builtin stubs.
+    pub(crate) fn builtin_table(&self) -> *const usize {
+        self.builtin_table.as_ptr()
+    }
+
+    /// The entry trampoline of a signature.
+    pub(crate) fn entry_stub(&self, kinds: &SignatureKinds) -> Result<EntryStub, LoadError> {
+        self.prepare_entries([kinds.clone()])?;
+        Ok(self.stub_cache().entries[kinds])
+    }
+
+    /// Makes the entry trampolines of several signatures at once.
+    pub(crate) fn prepare_entries(&self, wanted: impl IntoIterator<Item = SignatureKinds>) -> Result<(), LoadError> {
+        let mut cache = self.stub_cache();
+        let missing: HashSet<_> = wanted.into_iter().filter(|k| !cache.entries.contains_key(k)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing: Vec<_> = missing.into_iter().collect();
+        let text = self.compiler.compile_stubs(Stubs::Entries(&missing))?;
+        let code = cache.map(&text)?;
+        for ((kinds, stub), &(handler, distance)) in missing.into_iter().zip(&text.stubs).zip(&text.handlers) {
+            let entry = EntryStub {
+                code: code + stub.start as usize,
+                handler: code + handler as usize,
+                sp_distance: distance as usize,
+                slots: kinds.params.len().max(kinds.results.len()),
+            };
+            cache.entries.insert(kinds, entry);
+        }
+        Ok(())
+    }
+
+    /// The host-call stub of a signature.
+    pub(crate) fn host_call_stub(&self, kinds: &SignatureKinds) -> Result<usize, LoadError> {
+        let mut cache = self.stub_cache();
+        if let Some(&code) = cache.host_calls.get(kinds) {
+            return Ok(code);
+        }
+        let text = self.compiler.compile_stubs(Stubs::HostCalls(core::slice::from_ref(kinds)))?;
+        let code = cache.map(&text)? + text.stubs[0].start as usize;
+        cache.host_calls.insert(kinds.clone(), code);
+        Ok(code)
+    }
+
+    fn stub_cache(&self) -> std::sync::MutexGuard<'_, StubCache> {
+        self.stubs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StubCache {
+    /// Maps stubs and returns the address of their text.
+    fn map(&mut self, text: &StubText) -> Result<usize, LoadError> {
+        let code = RegisteredCode::new(CodeObject::new(&text.text, CodeKind::Stub)?);
+        let start = code.start();
+        self.code.push(code);
+        Ok(start)
+    }
+}

@@ -1,0 +1,82 @@
+//! The store's function table: what a function reference is an index into.
+
+use crate::mapping::Reservation;
+use heapwright_gc_heap::MemoryError;
+use heapwright_jit::abi::FuncEntry;
+
+/// Entries that a store can have.
+const MAX_FUNCS: usize = 1 << 24;
+const ENTRY: usize = size_of::<FuncEntry>();
+
+/// The function table. Entry 0 is null; entries are written once and never removed.
+pub(crate) struct FuncTable {
+    memory: Reservation,
+    len: u32,
+}
+
+impl FuncTable {
+    pub(crate) fn new() -> Result<FuncTable, MemoryError> {
+        let mut memory = Reservation::new((MAX_FUNCS * ENTRY) as u64)?;
+        // Fresh memory is zero, and so is the null entry.
+        memory.commit_to(ENTRY)?;
+        Ok(FuncTable { memory, len: 1 })
+    }
+
+    /// Address of entry 0; constant.
+    pub(crate) fn base(&self) -> *mut FuncEntry {
+        self.memory.base().cast()
+    }
+
+    /// The reservation.
+    pub(crate) fn range(&self) -> (usize, usize) {
+        let base = self.memory.base() as usize;
+        (base, base + self.memory.size())
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Adds an entry and gives it its id.
+    pub(crate) fn push(&mut self, entry: FuncEntry) -> Result<u32, MemoryError> {
+        let id = self.len;
+        if id as usize == MAX_FUNCS {
+            return Err(MemoryError("the store's function table is full".into()));
+        }
+        let needed = (id as usize + 1) * ENTRY;
+        if needed > self.memory.committed() {
+            self.memory.commit_to((2 * needed).min(self.memory.size()))?;
+        }
+        // SAFETY: the entry was committed just now; compiled code reads it only after its id is given out.
+        unsafe { self.base().add(id as usize).write(FuncEntry { id, ..entry }) };
+        self.len += 1;
+        Ok(id)
+    }
+
+    /// The entry with this id; `None` for null and for ids that do not exist.
+    #[inline]
+    pub(crate) fn get(&self, id: u32) -> Option<FuncEntry> {
+        // SAFETY: entries below `len` are written.
+        (id != 0 && id < self.len).then(|| unsafe { self.base().add(id as usize).read() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_name_entries() {
+        let mut table = FuncTable::new().unwrap();
+        for i in 1..2000 {
+            let id = table.push(FuncEntry { type_word: i * 64, signature: i, ..FuncEntry::NULL }).unwrap();
+            assert_eq!(id, i);
+        }
+        assert_eq!(table.get(0), None);
+        assert_eq!(table.get(2000), None);
+        let entry = table.get(1234).unwrap();
+        assert_eq!((entry.id, entry.type_word, entry.signature), (1234, 1234 * 64, 1234));
+        // SAFETY: entry 0 is committed.
+        assert_eq!(unsafe { table.base().read() }, FuncEntry::NULL);
+    }
+}

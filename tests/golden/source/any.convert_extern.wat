@@ -1,0 +1,2 @@
+(func (param externref) (result anyref)
+  (any.convert_extern (local.get 0)))

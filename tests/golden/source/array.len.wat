@@ -1,0 +1,2 @@
+(func (param (ref array)) (result i32)
+  (array.len (local.get 0)))

@@ -1,0 +1,5 @@
+(func (param (ref $animal)) (result i32)
+  (block $is (result (ref $tabby))
+    (br_on_cast $is (ref $animal) (ref $tabby) (local.get 0))
+    (return (struct.get $animal $legs)))
+  (struct.get $tabby $stripes))

@@ -1,0 +1,6 @@
+(func (param (ref null $animal)) (result i32)
+  (block $not (result (ref null $animal))
+    (br_on_cast_fail $not (ref null $animal) (ref $cat) (local.get 0))
+    (return (struct.get $cat $lives)))
+  (drop)
+  (i32.const 0))

@@ -1,0 +1,2 @@
+(func (param (ref null $node))
+  (global.set $kept (local.get 0)))

@@ -1,0 +1,2 @@
+(func (param anyref) (result (ref $cat))
+  (ref.cast (ref $cat) (local.get 0)))

@@ -1,0 +1,2 @@
+(func (param (ref $animal)) (result (ref $cat))
+  (ref.cast (ref $cat) (local.get 0)))

@@ -1,0 +1,2 @@
+(func (param (ref null $leaf)) (result i32)
+  (struct.get $leaf $x (local.get 0)))

@@ -1,0 +1,2 @@
+(func (param (ref $node)) (result (ref null $node))
+  (struct.get $node $next (local.get 0)))

@@ -1,0 +1,2 @@
+(func (result (ref $large))
+  (struct.new_default $large))
