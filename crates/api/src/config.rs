@@ -1,5 +1,7 @@
 //! Settings of an engine.
 
+use crate::EventSink;
+use crate::listeners::Shared;
 use heapwright_collectors::Registration;
 use heapwright_gc_heap::{HeapConfig, SizingPolicy, Spec};
 use heapwright_jit::Settings;
@@ -58,6 +60,7 @@ pub struct Config {
     pub(crate) heap: HeapConfig,
     pub(crate) settings: Settings,
     pub(crate) max_wasm_stack: usize,
+    pub(crate) events: Option<Shared>,
 }
 
 impl Default for Config {
@@ -67,6 +70,7 @@ impl Default for Config {
             heap: HeapConfig { initial: 1 << 20, max: u64::MAX, sizing: SizingPolicy::Growing, zeal: 0 },
             settings: Settings::default(),
             max_wasm_stack: 512 << 10,
+            events: None,
         }
     }
 }
@@ -130,6 +134,14 @@ impl Config {
     /// Whether functions compile on several threads. Default on.
     pub fn parallel_compilation(&mut self, enable: bool) -> &mut Self {
         self.settings.parallel = enable;
+        self
+    }
+
+    /// Replaces the listener of events: compilations by the engine, and everything that happens in its stores, unless they are given
+    /// one of their own by [`Store::set_event_sink`](crate::Store::set_event_sink). Stores on several threads wait for each other
+    /// while one of them tells it something. Default none: then no event is even built.
+    pub fn event_sink(&mut self, sink: impl EventSink + 'static) -> &mut Self {
+        self.events = Some(Shared::new(sink));
         self
     }
 

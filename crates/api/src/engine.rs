@@ -1,5 +1,6 @@
 //! The engine.
 
+use crate::listeners::Shared;
 use crate::{Collector, Config, Result};
 use anyhow::bail;
 use heapwright_vm::{Runtime, StoreConfig};
@@ -65,6 +66,11 @@ impl Engine {
 
     pub(crate) fn runtime(&self) -> &Arc<Runtime> {
         &self.inner.runtime
+    }
+
+    /// The listener of the engine's events, for its stores as well.
+    pub(crate) fn events(&self) -> Option<&Shared> {
+        self.inner.config.events.as_ref()
     }
 
     pub(crate) fn store_config(&self) -> StoreConfig {

@@ -2,9 +2,13 @@
 
 use crate::error::from_instantiate;
 use crate::store::{AsContextMut, StoreId, StoreOpaque};
-use crate::{Engine, Extern, Func, Global, Memory, Module, Result, Table, Tag, TypedFunc, WasmParams, WasmResults};
+use crate::{
+    Engine, Event, Extern, Func, Global, Memory, Module, Result, Table, Tag, TypedFunc, WasmParams, WasmResults,
+};
 use anyhow::{anyhow, ensure};
 use heapwright_vm::InstanceId;
+use std::sync::Arc;
+use std::time::Instant;
 
 /// An instance of a module in a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +40,13 @@ impl Instance {
         let expected = module.loaded().info().imports.len();
         ensure!(expected == imports.len(), "expected {expected} imports, found {}", imports.len());
         let imports = imports.iter().map(|i| i.to_vm(store)).collect::<Result<Vec<_>>>()?;
-        let id = store.vm.instantiate(module.loaded(), &imports).map_err(|e| from_instantiate(store, e))?;
+        let started = store.vm.has_event_sink().then(Instant::now);
+        let instantiated = store.vm.instantiate(module.loaded(), &imports);
+        if let Some(started) = started {
+            let (module, succeeded) = (module.name().map(Arc::from), instantiated.is_ok());
+            store.vm.emit(|| Event::Instantiate { module, succeeded, started, time: started.elapsed() });
+        }
+        let id = instantiated.map_err(|e| from_instantiate(store, e))?;
         Ok(Instance { store: store.id, id })
     }
 

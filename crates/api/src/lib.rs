@@ -47,7 +47,9 @@ pub use error::{GcHeapOutOfMemory, LinkError, ThrownException, Trap, TrapCode, W
 pub use extern_types::{ExternType, GlobalType, MemoryType, TableType, TagType};
 pub use externals::{Extern, Global, Memory, Table, Tag};
 pub use func::{Caller, Func};
-pub use heapwright_gc_heap::{Cause, Citation, CollectionReport, Event, EventSink, GcStats, SizingPolicy, Space, Spec};
+pub use heapwright_gc_heap::{
+    Cause, Citation, CollectionReport, Event, EventSink, GcStats, Phase, SizingPolicy, Space, Spec,
+};
 pub use heapwright_vm::ResourceLimiter;
 pub use instance::Instance;
 pub use linker::Linker;

@@ -1,10 +1,11 @@
 //! Modules.
 
-use crate::{Engine, ExternType, Result};
+use crate::{Engine, Event, ExternType, Result};
 use anyhow::Context as _;
 use heapwright_vm::LoadedModule;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A compiled module. Cloning is cheap; it can be instantiated in any store of its engine, from any thread.
 #[derive(Clone)]
@@ -38,8 +39,21 @@ impl Module {
     }
 
     fn compile(engine: &Engine, bytes: &[u8]) -> Result<Module> {
+        let started = engine.events().map(|_| Instant::now());
         let loaded = engine.runtime().compile(bytes)?;
-        Ok(Module { engine: engine.clone(), loaded })
+        let module = Module { engine: engine.clone(), loaded };
+        if let (Some(events), Some(started)) = (engine.events(), started) {
+            let compiled = module.loaded.compiled();
+            events.tell(&Event::Compile {
+                module: module.name().map(Arc::from),
+                functions: compiled.funcs.len(),
+                wasm_bytes: bytes.len(),
+                code_bytes: compiled.text.len(),
+                started,
+                time: started.elapsed(),
+            });
+        }
+        Ok(module)
     }
 
     /// Reads and compiles a file.

@@ -98,7 +98,11 @@ impl<T> Store<T> {
             id: StoreId(NEXT.fetch_add(1, Ordering::Relaxed)),
             dropped: Arc::default(),
         };
-        Ok(Store { inner: Box::new(StoreInner { opaque, data }) })
+        let mut store = Store { inner: Box::new(StoreInner { opaque, data }) };
+        if let Some(events) = engine.events() {
+            store.set_event_sink(Some(Box::new(events.clone())));
+        }
+        Ok(store)
     }
 
     /// The embedder's data.
@@ -141,7 +145,7 @@ impl<T> Store<T> {
         self.inner.opaque.vm.existing_heap().map(Heap::space).unwrap_or_default()
     }
 
-    /// Replaces the listener of heap events.
+    /// Replaces the listener of this store's events, which is [that of the engine](crate::Config::event_sink) unless set.
     pub fn set_event_sink(&mut self, sink: Option<Box<dyn EventSink>>) {
         self.inner.opaque.vm.set_event_sink(sink);
     }

@@ -67,11 +67,12 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub(crate) stats: Option<StatsFormat>,
 
-    /// Log each collection on standard error, a line each
-    #[arg(long)]
-    pub(crate) gc_log: bool,
+    /// Log each collection on standard error, a line each; `--gc-log=debug` adds phases, remembered sets, compilations
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "info")]
+    pub(crate) gc_log: Option<LogLevel>,
 
-    /// Write a timeline of the collections to FILE in the Chrome trace format, which Perfetto opens
+    /// Write a timeline of collections and their phases, heap size, compilations and instantiations to FILE in the Chrome trace format,
+    /// which Perfetto (ui.perfetto.dev) opens
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
 
@@ -97,6 +98,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   heapwright run program.wasm one two
   heapwright run --collector drc --max-heap 64m --stats program.wasm
+  heapwright run --gc-log=debug --trace timeline.json program.wasm
   heapwright run --dir . --dir data::/data --env LANG=C program.wasm
   heapwright run --invoke add sum.wat 20 22
 
@@ -150,6 +152,15 @@ pub(crate) enum StatsFormat {
     Text,
     /// One JSON object.
     Json,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum LogLevel {
+    /// A line a collection, and one when the heap grows.
+    Info,
+    /// What each collection did as well, and compilations and instantiations.
+    Debug,
 }
 
 /// A policy by its name.

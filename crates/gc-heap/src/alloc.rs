@@ -182,9 +182,9 @@ impl Heap {
     /// [`HeapCorrupted`]; the heap is unusable from then on and every later call says so.
     pub fn collect(&mut self, cause: Cause, roots: &mut dyn RootSet) -> Result<CollectionReport, HeapCorrupted> {
         self.usable()?;
-        self.emit(|| Event::CollectionStart { cause });
         self.account();
-        let started = Instant::now();
+        let (started, capacity) = (Instant::now(), self.capacity);
+        self.emit(|| Event::CollectionStart { cause, capacity, at: started });
         let report = self.with_collector(|collector, heap| collector.collect(heap, cause, roots))?;
         let pause = started.elapsed();
         self.live = report.bytes_after;
@@ -192,7 +192,7 @@ impl Heap {
         self.stats.pause_total += pause;
         self.stats.pause_max = self.stats.pause_max.max(pause);
         self.note_committed();
-        self.emit(|| Event::CollectionEnd { cause, report, pause });
+        self.emit(|| Event::CollectionEnd { cause, report, started, pause });
         if self.config.zeal != 0 {
             self.verify(roots)?;
         }

@@ -46,8 +46,12 @@ pub struct CollectionReport {
     pub bytes_after: u64,
     /// Bytes copied.
     pub bytes_copied: u64,
+    /// Of the bytes copied, those that went to a space that is collected less often.
+    pub bytes_promoted: u64,
     /// Objects visited.
     pub objects_visited: u64,
+    /// Entries of the remembered set, or of the log of stores, that the collection went through.
+    pub remembered: u64,
     /// Whether the whole heap was traced.
     pub full: bool,
     /// Whether the collection would have come at this time in a larger heap too (a nursery of fixed size was full, or a
@@ -114,7 +118,7 @@ pub trait Collector: Send {
     /// Reclaims unreachable objects and resets the bump region. With [`Cause::Explicit`] and
     /// [`Cause::LastResort`] everything unreachable is reclaimed, cycles included.
     /// Each root slot is visited and, when its object moved, updated. Host-table entries whose box died are
-    /// released through [`Heap::host_mut`].
+    /// released through [`Heap::host_mut`]. How the time divides is told through [`Heap::phases`].
     ///
     /// # Errors
     ///

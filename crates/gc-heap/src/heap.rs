@@ -322,7 +322,13 @@ impl Heap {
         self.sink = sink;
     }
 
-    /// Tells the listener, if there is one. Collectors may add events of their own.
+    /// Whether somebody listens.
+    #[inline]
+    pub fn has_event_sink(&self) -> bool {
+        self.sink.is_some()
+    }
+
+    /// Tells the listener, if there is one; `event` is not called otherwise. Collectors may add events of their own.
     #[inline]
     pub fn emit(&mut self, event: impl FnOnce() -> Event) {
         if let Some(sink) = &mut self.sink {

@@ -38,7 +38,7 @@ mod types;
 mod verify;
 
 pub use collector::{AllocOutcome, AllocRequest, Cause, CollectionReport, Collector, Space};
-pub use events::{Event, EventSink, GcStats};
+pub use events::{Event, EventSink, GcStats, Phase, PhaseTimer};
 pub use heap::{
     AllocError, BadReference, Heap, HeapConfig, HeapCorrupted, MAX_CAPACITY, MAX_INLINE_LIMIT, SizingPolicy,
 };

@@ -1,12 +1,34 @@
-//! Listeners of heap events: a log, a timeline, a recorder of figures. Give one, or several behind [`Fanout`], to
-//! [`Store::set_event_sink`](crate::Store::set_event_sink). A heap without listener does not even build its events.
+//! Listeners of events: a log, a timeline, a recorder of figures. Give one, or several behind [`Fanout`], to
+//! [`Config::event_sink`](crate::Config::event_sink) or [`Store::set_event_sink`](crate::Store::set_event_sink). Without a listener
+//! events are not even built.
+//!
+//! ```
+//! use heapwright::listeners::{Fanout, GcLog, Recorder};
+//! use heapwright::{Config, Engine, Instance, Module, Store};
+//!
+//! # fn main() -> heapwright::Result<()> {
+//! let recorder = Recorder::new();
+//! let mut listeners = Fanout::new();
+//! listeners.add(GcLog::new(std::io::stderr())).add(recorder.clone());
+//! let engine = Engine::new(Config::new().event_sink(listeners))?;
+//! let module = Module::new(&engine, "(module (type $t (struct)) (func $f (drop (struct.new $t))) (start $f))")?;
+//! let mut store = Store::new(&engine, ())?;
+//! Instance::new(&mut store, &module, &[])?;
+//! store.gc(None)?;
+//! let figures = recorder.figures(&store.gc_stats());
+//! assert_eq!((figures.collections, figures.modules_compiled, figures.instances), (1, 1, 1));
+//! # Ok(())
+//! # }
+//! ```
 
 mod log;
 mod recorder;
+mod shared;
 mod timeline;
 
 pub use log::GcLog;
-pub use recorder::{GcFigures, Recorder};
+pub use recorder::{GcFigures, PhaseFigures, Recorder};
+pub use shared::Shared;
 pub use timeline::Timeline;
 
 use crate::{Cause, Event, EventSink};

@@ -40,13 +40,13 @@ fn run_here(args: &RunArgs) -> Result<u8, Failure> {
 
     let file = args.file().display();
     let bytes = load::module(args.file())?;
+    let recorder = stats::listen(args, &mut config)?;
     let engine = Engine::new(&config).map_err(|e| Failure::unusable(format_args!("{e:#}")))?;
     let module = Module::from_binary(&engine, &bytes)
         .map_err(|e| Failure::unusable(format_args!("cannot load {file}: {e:#}")))?;
     let entry = Entry::find(args, &module, &bytes)?;
 
     let mut store = Store::new(&engine, host).map_err(|e| Failure::unusable(format_args!("{e:#}")))?;
-    let recorder = stats::listen(args, &mut store)?;
     let ended = start(args, &engine, &mut store, &module, &entry);
     let flushed = store.data_mut().flush();
     if let (Some(format), Some(recorder)) = (args.stats, recorder) {

@@ -1,23 +1,25 @@
 //! What the collector did, for people to read.
 
-use super::host::Host;
-use crate::args::{RunArgs, StatsFormat};
+use crate::args::{LogLevel, RunArgs, StatsFormat};
 use crate::failure::Failure;
-use heapwright::Store;
-use heapwright::listeners::{Fanout, GcFigures, GcLog, Recorder, Timeline};
+use heapwright::Config;
+use heapwright::Phase;
+use heapwright::listeners::{Fanout, GcFigures, GcLog, PhaseFigures, Recorder, Timeline};
 use std::fs::File;
 use std::io::{BufWriter, Write, stderr};
 use std::time::Duration;
 
-/// Attaches the listeners that the command line asks for. Without any, the heap builds no events.
-pub(super) fn listen(args: &RunArgs, store: &mut Store<Host>) -> Result<Option<Recorder>, Failure> {
+/// Sets up the listeners that the command line asks for. Without any, no events are built.
+pub(super) fn listen(args: &RunArgs, config: &mut Config) -> Result<Option<Recorder>, Failure> {
     let mut listeners = Fanout::new();
     let recorder = args.stats.map(|_| Recorder::new());
     if let Some(recorder) = &recorder {
         listeners.add(recorder.clone());
     }
-    if args.gc_log {
-        listeners.add(GcLog::new(stderr(), store.gc_space().committed));
+    match args.gc_log {
+        Some(LogLevel::Info) => _ = listeners.add(GcLog::new(stderr())),
+        Some(LogLevel::Debug) => _ = listeners.add(GcLog::new(stderr()).detailed()),
+        None => {}
     }
     if let Some(path) = &args.trace {
         let file =
@@ -25,7 +27,7 @@ pub(super) fn listen(args: &RunArgs, store: &mut Store<Host>) -> Result<Option<R
         listeners.add(Timeline::new(BufWriter::new(file)));
     }
     if !listeners.is_empty() {
-        store.set_event_sink(Some(Box::new(listeners)));
+        config.event_sink(listeners);
     }
     Ok(recorder)
 }
@@ -42,9 +44,13 @@ pub(super) fn print(figures: &GcFigures, format: StatsFormat, args: &RunArgs) {
             "collector:    {}\n\
              collections:  {} ({} of the whole heap)\n\
              allocated:    {}, {}/s of the program's time\n\
-             copied:       {}\n\
+             copied:       {}; {} of them promoted\n\
+             remembered:   {} entries, {} at most in one collection\n\
+             slow paths:   {} allocations; the heap grew {} times\n\
              pauses:       {} in all, {} at most; p50 {}, p95 {}, p99 {}\n\
-             time:         {} of the program, {} of the collector\n\
+             {}\
+             time:         {} of the program, {} of the collector, {} of the compiler\n\
+             compiled:     {} functions, {} of machine code\n\
              peak heap:    {}\n",
             args.engine.collector,
             figures.collections,
@@ -52,18 +58,36 @@ pub(super) fn print(figures: &GcFigures, format: StatsFormat, args: &RunArgs) {
             bytes(figures.bytes_allocated),
             bytes(figures.allocation_rate() as u64),
             bytes(figures.bytes_copied),
+            bytes(figures.bytes_promoted),
+            figures.remembered,
+            figures.remembered_max,
+            figures.slow_allocations,
+            figures.growths,
             time(figures.pause_total),
             time(figures.pause_max),
             time(figures.pause_p50),
             time(figures.pause_p95),
             time(figures.pause_p99),
-            time(figures.elapsed.saturating_sub(figures.pause_total)),
+            phases(figures),
+            time(figures.mutator()),
             time(figures.pause_total),
+            time(figures.compile_total),
+            figures.functions_compiled,
+            bytes(figures.code_bytes),
             bytes(figures.peak_committed),
         ),
     };
     // Statistics that nobody reads are no reason to fail.
     let _ = stderr().write_all(text.as_bytes());
+}
+
+/// A line for each phase that ran.
+fn phases(figures: &GcFigures) -> String {
+    let line = |(phase, f): (Phase, &PhaseFigures)| {
+        let name = format!("  {}:", phase.name());
+        format!("{name:<17} {} in all, {} at most\n", time(f.total), time(f.max))
+    };
+    figures.phases().map(line).collect()
 }
 
 fn time(duration: Duration) -> String {

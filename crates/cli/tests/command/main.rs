@@ -1,6 +1,7 @@
 //! The command as a user meets it: output, messages and exit codes.
 
 mod inspect;
+mod listeners;
 mod run;
 mod support;
 mod wast;

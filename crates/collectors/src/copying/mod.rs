@@ -31,7 +31,7 @@ use crate::INLINE_LIMIT;
 use evacuate::Evacuation;
 use heapwright_gc_heap::{
     AllocOutcome, AllocRequest, AllocSpec, Barriers, Cause, Citation, CollectionReport, Collector, GcRef, Heap,
-    HeapCorrupted, HostId, Moves, NULL_PAGE_BYTES, RootSet, Space, Spec,
+    HeapCorrupted, HostId, Moves, NULL_PAGE_BYTES, Phase, RootSet, Space, Spec,
 };
 use std::sync::Arc;
 
@@ -93,20 +93,24 @@ impl Copying {
             return Err(HeapCorrupted { what: "copying: the cursor left its space", at: cursor });
         };
 
+        let mut phases = heap.phases();
         let types = Arc::clone(heap.types());
         let memory = heap.memory_mut();
         let mut evacuation =
             Evacuation::new(memory, types.space(), (from, cursor), (to, to_end), SPEC.header_layout())?;
+        phases.enter(Phase::Roots);
         roots.for_each(&mut |_, root| {
             if let Some(at) = root.offset() {
                 *root = GcRef::from_raw(evacuation.forward(at)?);
             }
             Ok(())
         })?;
+        phases.enter(Phase::Trace);
         evacuation.scan()?;
         let (free, objects, hosts) = evacuation.finish();
 
         if !heap.host().is_empty() {
+            phases.enter(Phase::HostTable);
             heap.host_mut().clear_marks();
             for id in hosts {
                 heap.host_mut().mark(HostId(id));
@@ -116,6 +120,7 @@ impl Copying {
         report.bytes_copied += u64::from(free - to);
         report.objects_visited += objects;
 
+        phases.enter(Phase::Layout);
         heap.poison(from, cursor);
         (self.start, self.end) = (to, geometry::space_end(NULL_PAGE_BYTES, top, to));
         if free > self.end {
@@ -123,6 +128,7 @@ impl Copying {
             return Err(HeapCorrupted { what: "copying: objects overlap", at: free });
         }
         heap.open_region(free, self.end);
+        heap.phases_end(phases);
         Ok(())
     }
 

@@ -69,6 +69,11 @@ impl Log {
         }
     }
 
+    /// Objects and slot ranges that the next collection has to count.
+    pub(super) fn entries(&self) -> u64 {
+        (self.objects.len() + self.ranges.len()) as u64
+    }
+
     /// Forgets everything. The LOGGED bits are the caller's.
     pub(super) fn clear(&mut self) {
         self.objects.clear();

@@ -55,7 +55,7 @@ use extents::Extents;
 use heapwright_gc_heap::barrier::{Expr, Input, Likely, Program, SlowCall, Stmt, Var};
 use heapwright_gc_heap::{
     AllocOutcome, AllocRequest, AllocSpec, Barriers, BulkBarrier, Cause, Citation, CollectionReport, Collector,
-    HeaderWord, Heap, HeapCorrupted, Moves, NULL_PAGE_BYTES, RootSet, SizingPolicy, Spec,
+    HeaderWord, Heap, HeapCorrupted, Moves, NULL_PAGE_BYTES, Phase, RootSet, SizingPolicy, Spec,
 };
 use hosts::Hosts;
 use log::{Log, Place};
@@ -193,6 +193,7 @@ impl Drc {
     ) -> Result<(), HeapCorrupted> {
         let released = core::mem::take(&mut self.held);
         let mut held = Vec::with_capacity(released.len());
+        let mut phases = heap.phases();
         let types = Arc::clone(heap.types());
         let zeal = heap.config().zeal != 0;
         let Space { live, young, live_bytes, top, .. } = &mut self.space;
@@ -208,6 +209,7 @@ impl Drc {
             visited: 0,
             freed: zeal.then(Vec::new),
         };
+        phases.enter(Phase::Roots);
         roots.for_each(&mut |_, root| {
             if let Some(at) = root.offset() {
                 cycle.increment(at)?;
@@ -215,8 +217,11 @@ impl Drc {
             }
             Ok(())
         })?;
+        phases.enter(Phase::Remembered);
         cycle.count_logged(&self.log)?;
+        phases.enter(Phase::Trace);
         cycle.promote_pending()?;
+        phases.enter(Phase::Release);
         for &at in released.iter().chain(&self.log.old) {
             cycle.decrement(at)?;
         }
@@ -224,14 +229,18 @@ impl Drc {
 
         let Cycle { pending, hosts_found, hosts_lost, freed, visited, live_bytes, .. } = cycle;
         report.objects_visited += visited;
+        report.remembered += self.log.entries();
         self.space.live_bytes = live_bytes;
         (self.held, self.pending) = (held, pending);
         self.log.clear();
+        phases.enter(Phase::HostTable);
         self.hosts.update(heap.host_mut(), &hosts_found, &hosts_lost);
+        phases.enter(Phase::Sweep);
         for (start, end) in freed.into_iter().flatten() {
             heap.poison(start, end);
         }
         self.finish(heap);
+        heap.phases_end(phases);
         Ok(())
     }
 
@@ -242,6 +251,8 @@ impl Drc {
         roots: &mut dyn RootSet,
         report: &mut CollectionReport,
     ) -> Result<(), HeapCorrupted> {
+        let mut phases = heap.phases();
+        phases.enter(Phase::Cycles);
         self.log.clear();
         self.held.clear();
         let types = Arc::clone(heap.types());
@@ -278,8 +289,11 @@ impl Drc {
         self.pending = pending;
         self.note_trace(live_bytes);
         (self.space.live_bytes, self.traced_bytes) = (live_bytes, live_bytes);
+        phases.enter(Phase::HostTable);
         self.hosts.replace(heap.host_mut(), &hosts_found);
+        phases.enter(Phase::Sweep);
         self.finish(heap);
+        heap.phases_end(phases);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use super::scavenge::{Places, Scavenge};
 use super::{Generational, SPEC};
 use crate::shapes::Shapes;
 use crate::words::Words;
-use heapwright_gc_heap::{CollectionReport, GcRef, Heap, HeapCorrupted, HostId, RootSet};
+use heapwright_gc_heap::{CollectionReport, GcRef, Heap, HeapCorrupted, HostId, Phase, RootSet};
 use std::sync::Arc;
 
 /// Free runs of at least this size go back to the system: what a large object leaves, and everything idle after an explicit
@@ -45,6 +45,7 @@ impl Generational {
         let old = Span::new(room.start, room.start + used);
         let places = Places { nursery: self.young.layout.whole(), eden, survivors, to, old };
 
+        let mut phases = heap.phases();
         let (slots, objects) = self.remembered.take();
         let fresh = core::mem::take(&mut self.large.fresh);
         let types = Arc::clone(heap.types());
@@ -53,12 +54,15 @@ impl Generational {
         // A fresh large object may have been recorded as well.
         let scannable = self.old.used() + 2 * self.large.used();
         let mut scavenge = Scavenge::new(words, shapes, &self.pages, places, scannable);
+        phases.enter(Phase::Roots);
         roots.for_each(&mut |_, root| {
             if let Some(at) = root.offset() {
                 *root = GcRef::from_raw(scavenge.root(at)?);
             }
             Ok(())
         })?;
+        phases.enter(Phase::Remembered);
+        report.remembered += (slots.len() + objects.len() + fresh.len()) as u64;
         for &slot in &slots {
             scavenge.remembered_slot(slot)?;
         }
@@ -69,13 +73,16 @@ impl Generational {
             };
             scavenge.remembered_object(at, max)?;
         }
+        phases.enter(Phase::Trace);
         let outcome = scavenge.finish()?;
 
+        phases.enter(Phase::HostTable);
         let host = heap.host_mut();
         host.clear_young_marks();
         outcome.young_hosts.iter().for_each(|&id| host.mark(HostId(id)));
         outcome.old_hosts.iter().for_each(|&id| host.promote(HostId(id)));
         host.release_unmarked_young();
+        phases.enter(Phase::Layout);
         heap.poison(eden.start, eden.end);
         heap.poison(survivors.start, survivors.end);
 
@@ -84,6 +91,7 @@ impl Generational {
         self.old.add(promoted);
         let copied = u64::from(promoted.len()) + u64::from(outcome.survivors_end - to.start);
         report.bytes_copied += copied;
+        report.bytes_promoted += u64::from(promoted.len());
         report.objects_visited += outcome.objects;
         self.remembered.slots = outcome.slots;
         self.policy.note_minor(used.into(), copied);
@@ -94,6 +102,7 @@ impl Generational {
             self.young.survivors = Span::new(to.start, outcome.survivors_end);
             self.open_eden(heap);
         }
+        heap.phases_end(phases);
         Ok(true)
     }
 
@@ -113,7 +122,9 @@ impl Generational {
         let top = self.pages.top();
         let types = Arc::clone(heap.types());
         let header = SPEC.header_layout().bytes();
+        let mut phases = heap.phases();
 
+        phases.enter(Phase::Roots);
         let words = Words::new(heap.memory_mut(), BASE, top)?;
         let mut marker = Marker::new(words, Shapes::new(types.space(), header), &areas, &mut self.large);
         let mut seen: Vec<u32> = Vec::new();
@@ -124,16 +135,20 @@ impl Generational {
             }
             Ok(())
         })?;
+        phases.enter(Phase::Trace);
         let marked = marker.finish()?;
         report.objects_visited += marked.objects;
+        phases.enter(Phase::HostTable);
         if !heap.host().is_empty() {
             heap.host_mut().clear_marks();
             marked.hosts.iter().for_each(|&id| heap.host_mut().mark(HostId(id)));
             heap.host_mut().release_unmarked();
         }
         heap.host_mut().promote_all();
+        phases.enter(Phase::Sweep);
         let freed = self.large.sweep(&mut self.pages);
 
+        phases.enter(Phase::Compact);
         let compaction = Compaction::plan(marked.lines, &areas, &self.large, top)?;
         // The roots must be what they were: one that is visited twice would be moved twice.
         let mut seen = seen.into_iter();
@@ -149,6 +164,7 @@ impl Generational {
         let mut words = Words::new(heap.memory_mut(), BASE, top)?;
         let segments = compaction.run(&mut words, &mut Shapes::new(types.space(), header))?;
 
+        phases.enter(Phase::Layout);
         self.pages.rebuild(&segments);
         self.old.replace(segments);
         self.remembered.clear(heap);
@@ -158,6 +174,7 @@ impl Generational {
         report.full = true;
         self.policy.note_full(before, self.settled());
         self.lay_out(heap, self.retried);
+        heap.phases_end(phases);
         Ok(())
     }
 

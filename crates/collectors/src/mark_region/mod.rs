@@ -52,7 +52,7 @@ use defrag::Waste;
 use geometry::{BASE, BLOCK, LINE, MAX_MEDIUM, Span, block_of, block_start};
 use heapwright_gc_heap::{
     AllocOutcome, AllocRequest, AllocSpec, Barriers, Cause, Citation, CollectionReport, Collector, GcRef, Heap,
-    HeapCorrupted, HostId, Moves, RootSet, Space, Spec,
+    HeapCorrupted, HostId, Moves, Phase, PhaseTimer, RootSet, Space, Spec,
 };
 use mark::{Found, Marker};
 use std::sync::Arc;
@@ -186,7 +186,13 @@ impl MarkRegion {
         moves: bool,
         report: &mut CollectionReport,
     ) -> Result<(), HeapCorrupted> {
-        let found = if moves { self.mark::<true>(heap, roots)? } else { self.mark::<false>(heap, roots)? };
+        let mut phases = heap.phases();
+        let found = if moves {
+            self.mark::<true>(heap, roots, &mut phases)?
+        } else {
+            self.mark::<false>(heap, roots, &mut phases)?
+        };
+        phases.enter(Phase::Sweep);
         if let Some(extents) = found.extents {
             self.blocks.poison_dead(heap, extents);
         }
@@ -195,28 +201,37 @@ impl MarkRegion {
         report.bytes_copied += found.bytes_copied;
         report.objects_visited += found.objects;
         if !heap.host().is_empty() {
+            phases.enter(Phase::HostTable);
             heap.host_mut().clear_marks();
             for id in found.hosts {
                 heap.host_mut().mark(HostId(id));
             }
             heap.host_mut().release_unmarked();
         }
+        heap.phases_end(phases);
         Ok(())
     }
 
     /// Marks what the roots reach.
-    fn mark<const MOVE: bool>(&mut self, heap: &mut Heap, roots: &mut dyn RootSet) -> Result<Found, HeapCorrupted> {
+    fn mark<const MOVE: bool>(
+        &mut self,
+        heap: &mut Heap,
+        roots: &mut dyn RootSet,
+        phases: &mut PhaseTimer,
+    ) -> Result<Found, HeapCorrupted> {
         let types = Arc::clone(heap.types());
         let zeal = heap.config().zeal != 0;
         let words = Words::new(heap.memory_mut(), BASE, self.blocks.top.max(BASE))?;
         let shapes = Shapes::new(types.space(), SPEC.header_layout().bytes());
         let mut marker = Marker::<MOVE>::new(words, shapes, &mut self.blocks, zeal);
+        phases.enter(Phase::Roots);
         roots.for_each(&mut |_, root| {
             if let Some(at) = root.offset() {
                 *root = GcRef::from_raw(marker.reach(at)?);
             }
             Ok(())
         })?;
+        phases.enter(Phase::Trace);
         marker.finish()
     }
 

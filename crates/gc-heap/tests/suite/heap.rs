@@ -288,7 +288,7 @@ struct Recorder(Arc<Mutex<Vec<String>>>);
 impl EventSink for Recorder {
     fn event(&mut self, event: &Event) {
         let line = match event {
-            Event::CollectionStart { cause } => format!("start {cause:?}"),
+            Event::CollectionStart { cause, .. } => format!("start {cause:?}"),
             Event::CollectionEnd { cause, report, .. } => format!("end {cause:?} {}", report.bytes_after),
             Event::Resize { from, to } => format!("resize {} {}", from >> 10, to >> 10),
             Event::SlowAllocation { size } => format!("slow {size}"),
@@ -313,6 +313,23 @@ fn events_come_in_order() {
         *events.lock().unwrap(),
         ["slow 262080", "slow 64", "start AllocationFailure", "end AllocationFailure 262144", "resize 256 384",]
     );
+}
+
+#[test]
+fn without_a_listener_no_event_is_built() {
+    let (mut heap, types, _) = heap_with(CONFIG, bump(&PLAIN));
+    let list = define(&types, array(I8));
+    assert!(!heap.has_event_sink());
+    heap.emit(|| panic!("built for nobody"));
+    assert!(!heap.phases().is_running());
+    heap.alloc(list, length_for(64), &mut NoRoots).unwrap();
+    heap.set_event_sink(Some(Box::new(Recorder(Default::default()))));
+    assert!(heap.phases().is_running());
+    heap.set_event_sink(None);
+    heap.emit(|| panic!("built for nobody"));
+    let timer = heap.phases();
+    assert!(!timer.is_running());
+    heap.phases_end(timer);
 }
 
 #[test]

@@ -32,8 +32,8 @@ use func_table::FuncTable;
 use globals::Global;
 use hashbrown::HashMap;
 use heapwright_gc_heap::{
-    Cause, CollectionReport, EventSink, GUARD_BYTES, GcRef, Heap, HeapConfig, HeapCorrupted, HeapMemory, MemoryError,
-    MutatorState, RESERVATION_BYTES, RegisteredTypes, TypeId, Value,
+    Cause, CollectionReport, Event, EventSink, GUARD_BYTES, GcRef, Heap, HeapConfig, HeapCorrupted, HeapMemory,
+    MemoryError, MutatorState, RESERVATION_BYTES, RegisteredTypes, TypeId, Value,
 };
 use heapwright_jit::abi::{FuncEntry, StoreContext, Trap};
 use heapwright_jit::module::ExternKind;
@@ -215,6 +215,20 @@ impl Store {
         match &mut self.heap {
             Some(heap) => heap.set_event_sink(sink),
             None => self.state.event_sink = sink,
+        }
+    }
+
+    /// Whether somebody listens to events.
+    pub fn has_event_sink(&self) -> bool {
+        self.state.event_sink.is_some() || self.heap.as_ref().is_some_and(Heap::has_event_sink)
+    }
+
+    /// Tells the listener, if there is one; `event` is not called otherwise.
+    pub fn emit(&mut self, event: impl FnOnce() -> Event) {
+        match (&mut self.heap, &mut self.state.event_sink) {
+            (Some(heap), _) => heap.emit(event),
+            (None, Some(sink)) => sink.event(&event()),
+            (None, None) => {}
         }
     }
 

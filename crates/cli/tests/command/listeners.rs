@@ -1,0 +1,84 @@
+//! What the command says of collections: `--gc-log`, `--stats`, `--trace`.
+
+use crate::support::Here;
+use serde_json::Value;
+
+/// Allocates 200,000 objects, none of which lives, and has a start function.
+const GARBAGE: &str = r#"(module
+  (type $node (struct (field i32) (field i32)))
+  (func $run (local $n i32)
+    (local.set $n (i32.const 200000))
+    (loop $more
+      (drop (struct.new $node (local.get $n) (local.get $n)))
+      (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
+  (start $run))"#;
+
+const SMALL: [&str; 6] = ["--collector", "copying", "--max-heap", "256k", "--heap-policy", "fixed"];
+
+fn run(here: &Here, flags: &[&str]) -> String {
+    let ended = here.heapwright(["run"].iter().chain(&SMALL).chain(flags).chain(&["g.wat"]));
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    ended.err
+}
+
+#[test]
+fn statistics_add_up() {
+    let here = Here::with("g.wat", GARBAGE);
+    let json: Value = serde_json::from_str(&run(&here, &["--stats=json"])).unwrap();
+    let number = |name: &str| json[name].as_f64().unwrap_or_else(|| panic!("{name} in {json}"));
+    // 16 bytes each, in a semi-space of 128 KiB.
+    assert_eq!(number("bytes_allocated"), 16.0 * 200_000.0);
+    assert_eq!(number("collections"), (16.0 * 200_000.0f64 / 131_072.0).floor());
+    assert_eq!(number("bytes_copied"), 0.0);
+    assert_eq!(number("heap_growths"), 0.0);
+    let split = number("mutator_ms") + number("collector_ms") + number("compiler_ms");
+    assert!((split / number("elapsed_ms") - 1.0).abs() < 1e-6, "{json}");
+    let phases = json["phases_ms"].as_object().unwrap();
+    let total: f64 = phases.values().map(|phase| phase["total"].as_f64().unwrap()).sum();
+    assert!(total > 0.0 && total <= number("collector_ms"), "{json}");
+    let pauses: f64 = json["pause_ms"]["histogram"].as_array().unwrap().iter().map(|c| c[1].as_f64().unwrap()).sum();
+    assert_eq!(pauses, number("collections"));
+    assert_eq!((number("instances"), number("functions_compiled")), (1.0, 1.0));
+
+    let text = run(&here, &["--stats"]);
+    for line in ["collections:  24", "  roots:", "  trace:", "remembered:   0 entries", "compiled:     1 functions"] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}
+
+#[test]
+fn the_log_has_a_line_a_collection() {
+    let here = Here::with("g.wat", GARBAGE);
+    let log = run(&here, &["--gc-log"]);
+    let lines: Vec<_> = log.lines().collect();
+    assert_eq!(lines.len(), 24, "{log}");
+    for (number, line) in lines.iter().enumerate() {
+        let pause = format!("[info][gc] GC({number}) Pause Full (Allocation Failure) 128K->0K(256K) ");
+        assert!(line.contains(&pause) && line.ends_with("ms"), "{line}");
+    }
+    let log = run(&here, &["--gc-log=debug"]);
+    assert_eq!(log.lines().filter(|line| line.contains("[debug][gc,phases]")).count(), 24);
+    assert!(log.contains("[debug][compile] a module: 1 functions"), "{log}");
+    assert!(log.contains("[debug][instantiate]"), "{log}");
+}
+
+#[test]
+fn a_trace_is_a_file_of_events() {
+    let here = Here::with("g.wat", GARBAGE);
+    assert_eq!(run(&here, &["--trace", "t.json"]), "");
+    let events: Vec<Value> = serde_json::from_slice(&std::fs::read(here.path("t.json")).unwrap()).unwrap();
+    let named = |name: &str| events.iter().filter(|event| event["name"] == name).collect::<Vec<_>>();
+    assert_eq!((named("full collection").len(), named("trace").len()), (24, 24));
+    let ([compile], [instantiate]) = (&named("compile")[..], &named("instantiate")[..]) else { panic!("{events:?}") };
+    // The start function's collections are on the same thread, inside the instantiation.
+    let span = |event: &Value| (event["ts"].as_f64().unwrap(), event["dur"].as_f64().unwrap());
+    let (start, time) = span(instantiate);
+    for collection in named("full collection") {
+        let (at, pause) = span(collection);
+        assert!(start <= at && at + pause <= start + time + 1e-3);
+        assert_eq!(collection["tid"], compile["tid"]);
+    }
+    let ended = here.heapwright(["run", "--trace", "no/such/folder/t.json", "g.wat"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.err.contains("cannot write no/such/folder/t.json"), "{}", ended.err);
+}
