@@ -176,7 +176,7 @@ impl Heap {
     /// # Panics
     ///
     /// When the collector's declaration is unusable: its inline limit is above [`MAX_INLINE_LIMIT`], or its header is
-    /// not that of the registry's layouts.
+    /// not that of the registry's layouts, or the memory has other side tables.
     ///
     /// # Safety
     ///
@@ -192,6 +192,10 @@ impl Heap {
         assert!(spec.inline_limit <= MAX_INLINE_LIMIT, "inline limit of {}", spec.name);
         assert_eq!(spec.header_layout(), types.header(), "header of {}", spec.name);
         let null_page = u64::from(NULL_PAGE_BYTES);
+        if memory.side_tables().is_empty() {
+            memory = memory.with_side_tables(spec.side_tables)?;
+        }
+        assert_eq!(memory.side_tables(), spec.side_tables, "side tables of {}", spec.name);
         // Rounded down: a heap is never larger than asked. It may then be of size zero, and full.
         let max = config.max.min(MAX_CAPACITY).min(memory.max_end() - null_page) / 4096 * 4096;
         let capacity = config.initial.clamp(MIN_INITIAL, MAX_CAPACITY).next_multiple_of(GRAIN).min(max);
@@ -215,6 +219,7 @@ impl Heap {
             corrupted: None,
             layouts: Default::default(),
         };
+        heap.mutator_mut().side = heap.memory.side_bases();
         let _ = heap.with_collector(|collector, heap| {
             collector.attach(heap);
             Ok(())

@@ -29,6 +29,7 @@ mod object;
 mod reference;
 mod registry;
 mod roots;
+mod side;
 mod sizing;
 mod space_map;
 mod spec;
@@ -50,6 +51,7 @@ pub use object::Value;
 pub use reference::GcRef;
 pub use registry::{RegisteredTypes, TypeRegistry};
 pub use roots::{NoRoots, RootKind, RootSet};
+pub use side::{NUM_SIDE_TABLES, SideTable};
 pub use spec::{AllocSpec, Barriers, BulkBarrier, Citation, Elision, HeaderWord, Moves, Spec};
 pub use type_space::{
     DISPLAY_INLINE_DEPTH, ENTRY_DEPTH_OFFSET, ENTRY_DISPLAY_OFFSET, OffsetList, TypeEntry, TypeId, TypeKind, TypeSpace,

@@ -5,11 +5,14 @@
 //!  | null page (never mapped) | objects and collector spaces | reserved … | trailing guard |
 //! ```
 //!
+//! Side tables, if the collector declares any, are mapped apart from it and committed together with it ([`crate::SideTable`]).
+//!
 //! Every accessor checks its range against `[NULL_PAGE_BYTES, committed_end)` with a single comparison: the
 //! offset is taken relative to the null page's end in 32 bits, so that an offset inside the null page wraps to a
 //! number that no heap reaches.
 
 use crate::HeapCorrupted;
+use crate::side::{NUM_SIDE_TABLES, SideMemory, SideTable};
 use std::alloc::Layout;
 
 /// Bytes at the start of the heap that are never mapped: a null reference plus any constant field offset below
@@ -60,6 +63,8 @@ pub struct HeapMemory {
     max_usable: u64,
     page: u64,
     backing: Backing,
+    /// The side tables, which grow with the heap.
+    side: SideMemory,
 }
 
 // SAFETY: the memory belongs to this value (see its invariant), so it may move to another thread with it, and through
@@ -120,6 +125,7 @@ impl HeapMemory {
             max_usable: RESERVATION_BYTES - NULL_PAGE,
             page: rustix::param::page_size() as u64,
             backing: Backing::Mapped,
+            side: SideMemory::none(),
         })
     }
 
@@ -132,7 +138,17 @@ impl HeapMemory {
         if base.is_null() {
             std::alloc::handle_alloc_error(layout);
         }
-        HeapMemory { base, usable: 0, max_usable, page: 4096, backing: Backing::Vec(layout) }
+        HeapMemory { base, usable: 0, max_usable, page: 4096, backing: Backing::Vec(layout), side: SideMemory::none() }
+    }
+
+    /// Gives the memory its side tables, in place of any that it had: beside the reservation, or in another byte vector.
+    pub fn with_side_tables(mut self, tables: &'static [SideTable]) -> Result<HeapMemory, MemoryError> {
+        self.side = match self.backing {
+            Backing::Mapped => SideMemory::reserve(tables)?,
+            Backing::Vec(_) => SideMemory::in_vec(tables, self.max_end())?,
+        };
+        self.side.commit_to(self.committed_end())?;
+        Ok(self)
     }
 
     /// Host address of offset 0.
@@ -172,6 +188,7 @@ impl HeapMemory {
             };
             changed.map_err(|e| MemoryError(format!("cannot commit {size} bytes of a GC heap: {e}")))?;
         }
+        self.side.commit_to(end)?;
         self.usable = end - NULL_PAGE;
         Ok(())
     }
@@ -196,6 +213,44 @@ impl HeapMemory {
                 at.write_bytes(0, size);
             }
         }
+    }
+
+    /// The side tables' declaration.
+    pub fn side_tables(&self) -> &'static [SideTable] {
+        self.side.declared()
+    }
+
+    /// Host addresses of the side tables, for compiled code; null where there is none. They stay as long as this value.
+    pub fn side_bases(&self) -> [*mut u8; NUM_SIDE_TABLES] {
+        self.side.bases()
+    }
+
+    /// Host addresses of what is reserved for side tables: a fault there tells of a corrupted heap.
+    pub fn side_range(&self) -> core::ops::Range<usize> {
+        self.side.range()
+    }
+
+    /// Reads the entry of side table `table` for a heap offset.
+    #[inline]
+    pub fn load_side(&self, table: usize, offset: u32) -> Result<u32, HeapCorrupted> {
+        self.side.get(table, offset)
+    }
+
+    /// Writes the low bits of `value` to the entry of side table `table` for a heap offset.
+    #[inline]
+    pub fn store_side(&mut self, table: usize, offset: u32, value: u32) -> Result<(), HeapCorrupted> {
+        self.side.set(table, offset, value)
+    }
+
+    /// The committed bytes of a side table, whole pages that cover [`committed_end`](Self::committed_end); empty when it is
+    /// not declared.
+    pub fn side(&self, table: usize) -> &[u8] {
+        self.side.bytes(table)
+    }
+
+    /// As [`side`](Self::side), writable.
+    pub fn side_mut(&mut self, table: usize) -> &mut [u8] {
+        self.side.bytes_mut(table)
     }
 
     /// The host address of `[offset, offset + size)`, if it is committed.

@@ -1,5 +1,7 @@
 //! The words that compiled code shares with the collector.
 
+use crate::side::NUM_SIDE_TABLES;
+
 /// Number of append buffers that a collector may declare.
 pub const NUM_BUFFERS: usize = 2;
 
@@ -53,6 +55,8 @@ pub struct MutatorState {
     pub buffers: [Buffer; NUM_BUFFERS],
     /// What the barrier programs did, in the order of [`Barriers::PLACES`](crate::Barriers::PLACES).
     pub barriers: [BarrierCount; NUM_PROGRAMS],
+    /// Host addresses of the side tables. Set before any code runs, and never changed.
+    pub side: [*mut u8; NUM_SIDE_TABLES],
 }
 
 impl Default for MutatorState {
@@ -64,6 +68,7 @@ impl Default for MutatorState {
             collector: [0; 4],
             buffers: [empty; NUM_BUFFERS],
             barriers: [BarrierCount::default(); NUM_PROGRAMS],
+            side: [core::ptr::null_mut(); NUM_SIDE_TABLES],
         }
     }
 }

@@ -151,7 +151,8 @@ impl Heap {
     fn read(&mut self, r: GcRef, place: Place) -> Result<Value, BadReference> {
         let value = self.load_value(place.storage, place.traced, place.slot)?;
         if let (Value::Ref(new), Some(program)) = (value, self.spec.barriers.load) {
-            program.run(self, &Inputs { object: r, slot: place.slot, old: GcRef::NULL, new })?;
+            let inputs = Inputs { object: r, slot: place.slot, old: GcRef::NULL, new };
+            return Ok(Value::Ref(program.run_load(self, &inputs)?));
         }
         Ok(value)
     }

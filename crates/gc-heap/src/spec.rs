@@ -1,8 +1,9 @@
 //! What a collector asks of compiled code and of the heap, as constant data.
 
 use crate::NUM_PROGRAMS;
-use crate::barrier::{Input, Program};
+use crate::barrier::{Input, Program, Scope};
 use crate::layout::HeaderLayout;
+use crate::side::{NUM_SIDE_TABLES, SideTable};
 
 /// A publication that a collector follows.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +53,8 @@ pub struct Barriers {
     /// Before a reference is stored into a fresh object, one that no safepoint separates from its
     /// allocation. Inputs: object, slot, new.
     pub init: Option<&'static Program>,
-    /// After a reference was loaded from a field or an element; the value loaded is `new`. Inputs: object,
-    /// slot, new.
+    /// After a reference was loaded from a field or an element; the value loaded is `new`, and
+    /// [`Stmt::Forward`](crate::barrier::Stmt::Forward) replaces it. Inputs: object, slot, new.
     pub load: Option<&'static Program>,
     /// Before references are written in bulk (`array.copy`, `array.fill`, `array.init_elem`).
     pub bulk: BulkBarrier,
@@ -84,14 +85,18 @@ impl Barriers {
     }
 }
 
-/// A store that needs no barrier, although the store program is declared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A store that needs less than the store program, although one is declared. Compiled code applies those that a collector declares;
+/// each must lose nothing for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Elision {
+    /// The object is fresh: no safepoint separates the store from its allocation. The init program, if there is one, runs in the
+    /// store program's place, also when the slot has a reference already.
+    FreshObject,
     /// The value stored is known to be null.
     NullStored,
     /// The value stored is known to be an i31.
     I31Stored,
-    /// The same object was already the target of a barrier with no safepoint since.
+    /// The store program has run for the same object, whatever the slot, with no safepoint since.
     SameObject,
 }
 
@@ -115,6 +120,8 @@ pub struct Spec {
     pub cites: &'static [Citation],
     /// Header words after the type word; at most three.
     pub header: &'static [HeaderWord],
+    /// Metadata beside the heap; at most [`NUM_SIDE_TABLES`].
+    pub side_tables: &'static [SideTable],
     /// How compiled code allocates.
     pub alloc: AllocSpec,
     /// Barrier programs.
@@ -152,13 +159,22 @@ impl Spec {
                 crate::MAX_INLINE_LIMIT
             ));
         }
+        if self.side_tables.len() > NUM_SIDE_TABLES {
+            let count = self.side_tables.len();
+            return Err(format!("{count} side tables; at most {NUM_SIDE_TABLES} are possible"));
+        }
+        self.side_tables.iter().try_for_each(SideTable::check)?;
         use Input::{New, Object, Old, Slot};
         let inputs: [&[Input]; NUM_PROGRAMS] =
             [&[Object, Slot, Old, New], &[Object, Slot, New], &[Object, Slot, New], &[Object, Slot], &[Old, New]];
-        for (program, inputs) in self.barriers.programs().into_iter().zip(inputs) {
-            if let Some(program) = program {
-                program.check(self.header.len() as u8, inputs)?;
-            }
+        for (place, (program, inputs)) in self.barriers.programs().into_iter().zip(inputs).enumerate() {
+            let scope = Scope {
+                header_words: self.header.len() as u8,
+                side_tables: self.side_tables.len() as u8,
+                inputs,
+                forwards: Barriers::PLACES[place] == "load",
+            };
+            program.map_or(Ok(()), |program| program.check(&scope))?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ static SPEC: Spec = Spec {
     summary: "objects move, and nothing has a barrier",
     cites: &[],
     header: &[],
+    side_tables: &[],
     alloc: AllocSpec::Bump,
     barriers: Barriers::NONE,
     elide: &[],

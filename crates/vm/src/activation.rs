@@ -48,6 +48,7 @@ pub(crate) struct Guarded {
     pub(crate) heap: Cell<(usize, usize)>,
     pub(crate) type_space: Cell<(usize, usize)>,
     pub(crate) func_table: Cell<(usize, usize)>,
+    pub(crate) side_tables: Cell<(usize, usize)>,
 }
 
 impl Guarded {
@@ -56,7 +57,7 @@ impl Guarded {
     }
 
     pub(crate) fn in_tables(&self, address: usize) -> bool {
-        within(self.type_space.get(), address) || within(self.func_table.get(), address)
+        [&self.type_space, &self.func_table, &self.side_tables].iter().any(|range| within(range.get(), address))
     }
 }
 

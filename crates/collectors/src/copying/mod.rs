@@ -51,6 +51,7 @@ pub static SPEC: Spec = Spec {
         },
     ],
     header: &[],
+    side_tables: &[],
     alloc: AllocSpec::Bump,
     barriers: Barriers::NONE,
     elide: &[],

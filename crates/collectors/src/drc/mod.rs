@@ -133,6 +133,7 @@ pub static SPEC: Spec = Spec {
         },
     ],
     header: &[HeaderWord { name: "count", initial: count::YOUNG }],
+    side_tables: &[],
     alloc: AllocSpec::Bump,
     barriers: Barriers {
         store: Some(&STORE),

@@ -89,6 +89,7 @@ pub static SPEC: Spec = Spec {
         },
     ],
     header: &[],
+    side_tables: &[],
     alloc: AllocSpec::Bump,
     barriers: Barriers {
         store: Some(&remember::STORE),

@@ -70,6 +70,7 @@ pub static SPEC: Spec = Spec {
                   blocks are emptied",
     }],
     header: &[],
+    side_tables: &[],
     alloc: AllocSpec::Bump,
     barriers: Barriers::NONE,
     elide: &[],

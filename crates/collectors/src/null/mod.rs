@@ -24,6 +24,7 @@ pub static SPEC: Spec = Spec {
         departs: "one mutator thread: no thread-local allocation buffers",
     }],
     header: &[],
+    side_tables: &[],
     alloc: AllocSpec::Bump,
     barriers: Barriers::NONE,
     elide: &[],

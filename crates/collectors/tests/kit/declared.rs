@@ -1,31 +1,14 @@
 //! The declarations.
 
 use crate::world::{Kind, SMALL, World, each};
-use heapwright_gc_heap::barrier::Input;
-use heapwright_gc_heap::{BulkBarrier, Cause, GcRef, HeapConfig, Moves, SizingPolicy};
+use heapwright_gc_heap::{Cause, GcRef, HeapConfig, Moves, SizingPolicy};
 
 #[test]
 fn barrier_programs_are_well_formed() {
     each(|registration| {
         let spec = registration.spec;
-        let words = spec.header_layout().extra_words;
-        assert_eq!(spec.header.len(), words as usize);
-        let bulk = match spec.barriers.bulk {
-            BulkBarrier::Object(program) => Some(program),
-            BulkBarrier::None | BulkBarrier::Elements => None,
-        };
-        let programs: [(_, &[Input]); 5] = [
-            (spec.barriers.store, &[Input::Object, Input::Slot, Input::Old, Input::New]),
-            (spec.barriers.init, &[Input::Object, Input::Slot, Input::New]),
-            (spec.barriers.load, &[Input::Object, Input::Slot, Input::New]),
-            (spec.barriers.root_store, &[Input::Old, Input::New]),
-            (bulk, &[Input::Object, Input::Slot]),
-        ];
-        for (program, inputs) in programs {
-            if let Some(program) = program {
-                program.check(words, inputs).unwrap();
-            }
-        }
+        spec.check().unwrap();
+        assert_eq!(spec.header.len(), spec.header_layout().extra_words as usize);
         if spec.barriers.store.is_none() {
             assert!(spec.elide.is_empty(), "nothing can be left out of no barrier");
         }

@@ -58,6 +58,8 @@ pub(crate) struct Run {
     externs: usize,
     /// The target of the last barrier, while there was no safepoint since.
     stored_into: Option<GcRef>,
+    /// The object allocated last, while there was no safepoint since.
+    fresh: Option<GcRef>,
     /// Which stores go without their barrier: those that the collector declares, unless a test narrows it down.
     pub(crate) elisions: Vec<Elision>,
     /// How many did.
@@ -75,6 +77,7 @@ impl Run {
             roots: [Ref::Null; ROOTS],
             externs: 0,
             stored_into: None,
+            fresh: None,
             elisions,
             elided: 0,
         }
@@ -85,7 +88,7 @@ impl Run {
         match *op {
             Op::Alloc { kind, length, payload, from, root } => {
                 let length = u32::from(length);
-                self.stored_into = None;
+                self.safepoint();
                 let r = self.world.alloc(kind, length, payload)?;
                 let references = match kind {
                     Kind::Refs => length as usize,
@@ -101,6 +104,7 @@ impl Run {
                     self.store_raw(r, kind, slot, value, true);
                 }
                 self.root(root, r, Ref::Object(index));
+                self.fresh = Some(r);
             }
             Op::Store { root, slot, value } => {
                 let Some((r, index, slot)) = self.slot_of(root, slot) else { return Ok(()) };
@@ -152,11 +156,11 @@ impl Run {
             }
             Op::Clear { root } => self.root(root, GcRef::NULL, Ref::Null),
             Op::Ring { count } => {
-                self.stored_into = None;
+                self.safepoint();
                 self.ring(count)?;
             }
             Op::Collect { cause } => {
-                self.stored_into = None;
+                self.safepoint();
                 self.world.collect(cause);
                 if matches!(cause, Cause::Explicit | Cause::LastResort) {
                     self.check(true);
@@ -164,6 +168,10 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    fn safepoint(&mut self) {
+        (self.stored_into, self.fresh) = (None, None);
     }
 
     /// Compares the reachable graphs. With `settled`, nothing else may take room either.
@@ -296,7 +304,9 @@ impl Run {
     /// Stores as compiled code may: where the collector declares that a barrier can go, without it.
     fn store(&mut self, r: GcRef, index: usize, slot: usize, value: GcRef) {
         let kind = self.objects[index].kind;
+        let fresh = self.fresh == Some(r) && self.elisions.contains(&Elision::FreshObject);
         let elided = self.elisions.iter().any(|elision| match elision {
+            Elision::FreshObject => false,
             Elision::NullStored => value.is_null(),
             Elision::I31Stored => value.is_i31(),
             Elision::SameObject => self.stored_into == Some(r),
@@ -306,8 +316,10 @@ impl Run {
             let at = r.raw() + self.slot_offset(kind, slot);
             self.world.heap.memory_mut().store_u32(at, value.raw()).unwrap();
         } else {
-            self.store_raw(r, kind, slot, value, false);
-            self.stored_into = Some(r);
+            self.elided += usize::from(fresh);
+            self.store_raw(r, kind, slot, value, fresh);
+            // The store program has run only if the object was not fresh.
+            self.stored_into = Some(r).filter(|_| !fresh);
         }
     }
 

@@ -44,6 +44,7 @@ static SPEC: Spec = Spec {
         departs: "marking is one step; memory is never used again",
     }],
     header: &[],
+    side_tables: &[],
     alloc: AllocSpec::Call,
     barriers: Barriers { store: Some(&STORE), init: None, load: None, bulk: BulkBarrier::Elements, root_store: None },
     elide: &[],

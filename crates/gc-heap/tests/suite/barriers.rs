@@ -12,6 +12,10 @@ const fn program(body: &'static [Stmt]) -> Program {
     Program { name: "test", body }
 }
 
+fn scope(header_words: u8, inputs: &[Input]) -> Scope<'_> {
+    Scope { header_words, side_tables: 2, inputs, forwards: false }
+}
+
 static TWO_WORDS: Spec =
     Spec { header: &[HeaderWord { name: "a", initial: 7 }, HeaderWord { name: "b", initial: 9 }], ..SPEC };
 
@@ -25,7 +29,7 @@ fn evaluate(expr: Expr, a: u32, b: u32) -> u32 {
     ]
     .leak();
     let program = program(body);
-    program.check(0, &[]).unwrap();
+    program.check(&scope(0, &[])).unwrap();
     let (mut heap, _, log) = heap_with(CONFIG, bump(&PLAIN));
     heap.mutator_mut().collector = [10, 11, 12, 13];
     program.run(&mut heap, &Inputs::default()).unwrap();
@@ -42,15 +46,26 @@ fn arithmetic_wraps_and_comparisons_are_unsigned() {
         (Expr::Var(V1), 1, 2, 2),
         (Expr::And(V0, V1), 0b110, 0b011, 0b010),
         (Expr::AndConst(V0, 0b100), 0b110, 0, 0b100),
+        (Expr::Or(V0, V1), 0b110, 0b011, 0b111),
         (Expr::OrConst(V0, 1), 0b110, 0, 0b111),
+        (Expr::Xor(V0, V1), 0b110, 0b011, 0b101),
+        (Expr::XorConst(V0, 0b100), 0b110, 0, 0b010),
         (Expr::Add(V0, V1), max, 2, 1),
         (Expr::AddConst(V0, 2), max, 0, 1),
         (Expr::Sub(V0, V1), 1, 2, max),
         (Expr::Shl(V0, 31), 3, 0, 1 << 31),
         (Expr::Shr(V0, 31), max, 0, 1),
+        (Expr::ShlBy(V0, V1), 3, 31, 1 << 31),
+        (Expr::ShlBy(V0, V1), 3, 33, 6),
+        (Expr::ShrBy(V0, V1), max, 31, 1),
+        (Expr::ShrBy(V0, V1), 12, 32 + 2, 3),
         (Expr::Eq(V0, V1), 4, 4, 1),
         (Expr::Eq(V0, V1), 4, 5, 0),
         (Expr::EqConst(V0, 4), 4, 0, 1),
+        (Expr::Ne(V0, V1), 4, 4, 0),
+        (Expr::Ne(V0, V1), 4, 5, 1),
+        (Expr::NeConst(V0, 4), 4, 0, 0),
+        (Expr::NeConst(V0, 4), 0, 0, 1),
         (Expr::Ult(V0, V1), 1, max, 1),
         (Expr::Ult(V0, V1), max, 1, 0),
         (Expr::Ult(V0, V1), 1, 1, 0),
@@ -87,7 +102,7 @@ fn header_words_are_read_and_written() {
         Stmt::Call(SlowCall(0), &[V1]),
     ];
     let program = program(&BODY);
-    program.check(2, &[Input::Object]).unwrap();
+    program.check(&scope(2, &[Input::Object])).unwrap();
     let (mut heap, types, log) = heap_with(CONFIG, bump(&TWO_WORDS));
     let ty = define(&types, structure(&[I32]));
     let object = heap.alloc(ty, 0, &mut NoRoots).unwrap();
@@ -114,6 +129,98 @@ fn what_is_no_object_is_not_touched() {
     }
 }
 
+static TABLES: Spec = Spec {
+    side_tables: &[
+        SideTable { name: "cards", granule: 512, bits: 8 },
+        SideTable { name: "pairs", granule: 16, bits: 2 },
+    ],
+    ..SPEC
+};
+
+#[test]
+fn side_tables_are_read_and_written() {
+    // Leaves what table 1 had, plus one, there and in the card.
+    static BODY: [Stmt; 6] = [
+        Stmt::Let(V0, Expr::Input(Input::Slot)),
+        Stmt::Let(V1, Expr::Side(1, V0)),
+        Stmt::Let(V1, Expr::AddConst(V1, 1)),
+        Stmt::SetSide(1, V0, V1),
+        Stmt::SetSide(0, V0, V1),
+        Stmt::Call(SlowCall(0), &[V1]),
+    ];
+    let program = program(&BODY);
+    program.check(&scope(0, &[Input::Slot])).unwrap();
+    let (mut heap, _, log) = heap_with(CONFIG, bump(&TABLES));
+    let slot = NULL_PAGE_BYTES + 0x204;
+    for count in 1..=5u32 {
+        program.run(&mut heap, &Inputs { slot, ..Inputs::default() }).unwrap();
+        assert_eq!(heap.memory().load_side(1, slot), Ok(count % 4), "two bits");
+        assert_eq!(heap.memory().load_side(0, slot), Ok((count - 1) % 4 + 1));
+        assert_eq!(heap.memory().load_side(1, slot - 16), Ok(0));
+        assert_eq!(heap.memory().load_side(0, slot + 512), Ok(0));
+    }
+    assert_eq!(heap.memory().side(0).iter().filter(|&&byte| byte != 0).count(), 1);
+    assert_eq!(log.lock().unwrap().slow_calls.len(), 5);
+}
+
+#[test]
+fn side_tables_grow_with_the_heap_and_end_with_it() {
+    static READ: [Stmt; 2] = [Stmt::Let(V0, Expr::Input(Input::Slot)), Stmt::Let(V1, Expr::Side(1, V0))];
+    let (mut heap, types, _) = heap_with(CONFIG, bump(&TABLES));
+    let before = heap.memory().side(1).len();
+    let ty = define(&types, array(I64));
+    while heap.capacity() == CONFIG.initial {
+        heap.alloc(ty, 1000, &mut NoRoots).unwrap();
+    }
+    let covered = heap.memory().side(1).len();
+    assert!(covered > before && covered as u64 * 64 >= heap.memory().committed_end());
+    let end = heap.memory().committed_end() as u32;
+    program(&READ).run(&mut heap, &Inputs { slot: end - 1, ..Inputs::default() }).unwrap();
+    for slot in [covered as u32 * 64, 1 << 31, u32::MAX] {
+        let (mut heap, ..) = heap_with(CONFIG, bump(&TABLES));
+        let refused = program(&READ).run(&mut heap, &Inputs { slot, ..Inputs::default() }).unwrap_err();
+        assert_eq!((heap.corruption(), refused.at), (Some(refused), slot));
+    }
+}
+
+#[test]
+fn load_programs_replace_what_they_load() {
+    // An i31 is replaced by the next one.
+    static BODY: [Stmt; 3] = [
+        Stmt::Let(V0, Expr::Input(Input::New)),
+        Stmt::Let(V1, Expr::IsI31(V0)),
+        Stmt::If(V1, Likely::No, &[Stmt::Let(V0, Expr::AddConst(V0, 2)), Stmt::Forward(V0), Stmt::Return], &[]),
+    ];
+    static NEXT: Program = program(&BODY);
+    static LOADS: Spec = Spec { barriers: Barriers { load: Some(&NEXT), ..Barriers::NONE }, ..SPEC };
+    LOADS.check().unwrap();
+    let (mut heap, types, _) = heap_with(CONFIG, bump(&LOADS));
+    let (pair, list) = (define(&types, structure(&[ANYREF, ANYREF])), define(&types, array(ANYREF)));
+    let object = heap.alloc(pair, 0, &mut NoRoots).unwrap();
+    let elements = heap.alloc(list, 1, &mut NoRoots).unwrap();
+    heap.set_field(object, 0, Value::Ref(GcRef::i31(7)), true).unwrap();
+    heap.set_field(object, 1, Value::Ref(object), true).unwrap();
+    heap.set_element(elements, 0, Value::Ref(GcRef::i31(1)), true).unwrap();
+    for _ in 0..2 {
+        assert_eq!(heap.get_field(object, 0), Ok(Value::Ref(GcRef::i31(8))), "the slot keeps what it has");
+        assert_eq!(heap.get_field(object, 1), Ok(Value::Ref(object)));
+        assert_eq!(heap.get_element(elements, 0), Ok(Value::Ref(GcRef::i31(2))));
+    }
+    let stores = Spec { barriers: Barriers { store: Some(&NEXT), ..Barriers::NONE }, ..SPEC };
+    assert!(stores.check().unwrap_err().contains("only a load"));
+}
+
+#[test]
+fn textbook_barriers_are_well_formed() {
+    for spec in textbook::ALL {
+        spec.check().unwrap_or_else(|e| panic!("{}: {e}", spec.name));
+        assert_eq!(spec.barriers.programs().iter().all(Option::is_none), spec.name == "none");
+        if spec.barriers.store.is_none() {
+            assert_eq!(spec.elide, []);
+        }
+    }
+}
+
 #[test]
 fn branches_and_returns() {
     static THEN: [Stmt; 2] = [Stmt::Call(SlowCall(1), &[V0]), Stmt::Return];
@@ -125,7 +232,7 @@ fn branches_and_returns() {
         Stmt::Call(SlowCall(3), &[V0, V1]),
     ];
     let program = program(&BODY);
-    program.check(0, &[Input::New]).unwrap();
+    program.check(&scope(0, &[Input::New])).unwrap();
     let (mut heap, _, log) = heap_with(CONFIG, bump(&PLAIN));
     let i31 = GcRef::i31(5);
     program.run(&mut heap, &Inputs { new: i31, ..Inputs::default() }).unwrap();
@@ -138,7 +245,7 @@ fn branches_and_returns() {
 fn appends_call_the_collector_when_the_buffer_is_full() {
     static BODY: [Stmt; 2] = [Stmt::Let(V0, Expr::Input(Input::Slot)), Stmt::Append(0, V0)];
     let append = program(&BODY);
-    append.check(0, &[Input::Slot]).unwrap();
+    append.check(&scope(0, &[Input::Slot])).unwrap();
     let mut collector = bump(&PLAIN);
     collector.buffer = Some(Box::new([0; 4]));
     let (mut heap, _, log) = heap_with(CONFIG, collector);
@@ -159,7 +266,7 @@ fn appends_call_the_collector_when_the_buffer_is_full() {
 #[test]
 fn the_checker_refuses_what_back_ends_cannot_do() {
     let refused = |body: &'static [Stmt], why: &str| {
-        let error = program(body).check(1, &[Input::New]).unwrap_err();
+        let error = program(body).check(&scope(1, &[Input::New])).unwrap_err();
         assert!(error.contains(why), "{error}");
     };
     refused(&[Stmt::Let(V0, Expr::Var(V1))], "before it is assigned");
@@ -169,6 +276,10 @@ fn the_checker_refuses_what_back_ends_cannot_do() {
     refused(&[Stmt::Let(V0, Expr::Const(0)), Stmt::Let(V1, Expr::Header(V0, 2))], "header word 2");
     refused(&[Stmt::Let(V0, Expr::Const(0)), Stmt::SetHeader(V0, 0, V0)], "header word 0");
     refused(&[Stmt::Let(V0, Expr::Const(0)), Stmt::Append(2, V0)], "buffer 2");
+    refused(&[Stmt::Let(V0, Expr::Const(0)), Stmt::Let(V1, Expr::Side(2, V0))], "side table 2");
+    refused(&[Stmt::Let(V0, Expr::Const(0)), Stmt::SetSide(3, V0, V0)], "side table 3");
+    refused(&[Stmt::SetSide(0, V0, V0)], "before it is assigned");
+    refused(&[Stmt::Let(V0, Expr::Const(0)), Stmt::Let(V1, Expr::ShlBy(V0, V2))], "before it is assigned");
     refused(&[Stmt::Return, Stmt::Return], "after a return");
     refused(&[Stmt::Let(V0, Expr::Const(0)), Stmt::Call(SlowCall(0), &[V0; 5])], "four arguments");
     refused(&[Stmt::Let(V0, Expr::Mutator(MutatorWord::Collector(4)))], "collector word 4");
@@ -187,7 +298,7 @@ fn the_checker_refuses_what_back_ends_cannot_do() {
         Stmt::If(V0, Likely::Yes, ONE, RETURN),
         Stmt::Let(V2, Expr::Header(V1, 1)),
     ];
-    program(FINE).check(1, &[Input::New]).unwrap();
+    program(FINE).check(&scope(1, &[Input::New])).unwrap();
 }
 
 #[test]
@@ -202,5 +313,8 @@ fn a_declaration_is_checked_place_by_place() {
     assert!(with(Barriers { root_store: Some(&SLOT), ..NONE }).is_err());
     assert!(with(Barriers { bulk: BulkBarrier::Object(&OLD), ..NONE }).is_err());
     assert!(Spec { inline_limit: MAX_INLINE_LIMIT + 1, ..SPEC }.check().is_err());
+    const WIDE: SideTable = SideTable { name: "wide", granule: 8, bits: 64 };
+    assert!(Spec { side_tables: &[WIDE], ..SPEC }.check().is_err());
+    assert!(Spec { side_tables: &[SideTable { bits: 1, ..WIDE }; 5], ..SPEC }.check().is_err());
     assert!(Spec { header: &[HeaderWord { name: "w", initial: 0 }; 4], ..SPEC }.check().is_err());
 }

@@ -32,6 +32,7 @@ pub const SPEC: Spec = Spec {
     summary: "never frees",
     cites: &[],
     header: &[],
+    side_tables: &[],
     alloc: AllocSpec::Bump,
     barriers: Barriers::NONE,
     elide: &[],

@@ -137,11 +137,16 @@ impl Store {
         guarded.type_space.set((base, base + space.reservation_bytes() as usize));
         let funcs = FuncTable::new()?;
         guarded.func_table.set(funcs.range());
-        let heap_memory = HeapMemory::reserve()?;
+        let heap_memory = HeapMemory::reserve()?.with_side_tables(runtime.spec().side_tables)?;
         let heap_base = heap_memory.base();
         let reserved = (RESERVATION_BYTES + GUARD_BYTES) as usize;
         guarded.heap.set((heap_base as usize, heap_base as usize + reserved));
-        let context = NonNull::from(Box::leak(Box::new(new_context())));
+        let side = heap_memory.side_range();
+        guarded.side_tables.set((side.start, side.end));
+        let mut context = Box::new(new_context());
+        // A barrier may look into them before the heap itself is made.
+        context.mutator.side = heap_memory.side_bases();
+        let context = NonNull::from(Box::leak(context));
         let state = StoreState {
             runtime: runtime.clone(),
             config,

@@ -1,6 +1,6 @@
 //! Random barrier programs that the checker accepts.
 
-use heapwright_gc_heap::barrier::{Expr, Input, Likely, MutatorWord, NUM_VARS, Program, SlowCall, Stmt, Var};
+use heapwright_gc_heap::barrier::{Expr, Input, Likely, MutatorWord, NUM_VARS, Program, Scope, SlowCall, Stmt, Var};
 
 /// A small reproducible random source.
 pub(crate) struct Random(u64);
@@ -30,13 +30,13 @@ impl Random {
     }
 }
 
-/// A program over `inputs`, for objects with `header` words after the type word. It lives for ever, as a declaration does.
-pub(crate) fn program(random: &mut Random, header: u8, inputs: &[Input]) -> &'static Program {
-    let mut generator = Generator { random, header, inputs, steps: 30 };
+/// A program for a place, with what that place has. It lives for ever, as a declaration does.
+pub(crate) fn program(random: &mut Random, scope: &Scope<'_>) -> &'static Program {
+    let mut generator = Generator { random, scope, steps: 30 };
     let mut state = State::default();
     let body = generator.body(&mut state, 0);
     let program = Program { name: "random", body: body.leak() };
-    program.check(header, inputs).unwrap_or_else(|e| panic!("{e}: {program:?}"));
+    program.check(scope).unwrap_or_else(|e| panic!("{e}: {program:?}"));
     Box::leak(Box::new(program))
 }
 
@@ -47,12 +47,13 @@ struct State {
     assigned: u16,
     /// Those of them that hold an object.
     objects: u16,
+    /// Those of them that hold a heap offset: everything else may lie where no side table has an entry.
+    offsets: u16,
 }
 
 struct Generator<'a> {
     random: &'a mut Random,
-    header: u8,
-    inputs: &'a [Input],
+    scope: &'a Scope<'a>,
     /// Steps that may still be made.
     steps: usize,
 }
@@ -78,10 +79,14 @@ impl Generator<'_> {
     fn step(&mut self, body: &mut Vec<Stmt>, state: &mut State, depth: usize) -> bool {
         let var = |random: &mut Random, set: u16| some_var(random, set);
         let known = var(self.random, state.assigned);
-        match (self.random.below(16), known) {
-            (0, Some(value)) if self.header > 0 => {
+        match (self.random.below(19), known) {
+            (0, Some(value)) if self.scope.header_words > 0 => {
                 if let Some(object) = var(self.random, state.objects) {
-                    body.push(Stmt::SetHeader(object, 1 + self.random.below(self.header as usize) as u8, value));
+                    body.push(Stmt::SetHeader(
+                        object,
+                        1 + self.random.below(self.scope.header_words as usize) as u8,
+                        value,
+                    ));
                 }
             }
             (1 | 2, Some(condition)) if depth < 3 => return self.branch(body, state, depth, condition),
@@ -95,11 +100,27 @@ impl Generator<'_> {
                 body.push(Stmt::Return);
                 return false;
             }
+            (16, Some(value)) if self.scope.side_tables > 0 => {
+                if let Some(offset) = var(self.random, state.offsets) {
+                    body.push(Stmt::SetSide(self.table(), offset, value));
+                }
+            }
+            // Any word becomes an offset below the end of the smallest heap.
+            (17, Some(value)) if self.scope.side_tables > 0 => {
+                let to = Var(self.random.below(NUM_VARS) as u8);
+                assign(state, to, false);
+                state.offsets |= 1 << to.0;
+                body.push(Stmt::Let(to, Expr::AndConst(value, 0x3_ffff)));
+            }
+            (18, Some(value)) if self.scope.forwards => body.push(Stmt::Forward(value)),
             (6 | 7, _) if depth < 3 && self.steps > 4 => self.object(body, state, depth),
             _ => {
                 let to = Var(self.random.below(NUM_VARS) as u8);
                 let expr = self.expression(state);
-                assign(state, to, matches!(expr, Expr::Input(Input::Object)) || copies_object(expr, state));
+                let object = matches!(expr, Expr::Input(Input::Object)) || holds(state.objects, expr);
+                let offset = matches!(expr, Expr::Input(Input::Object | Input::Slot)) || holds(state.offsets, expr);
+                assign(state, to, object);
+                state.offsets |= u16::from(offset) << to.0;
                 body.push(Stmt::Let(to, expr));
             }
         }
@@ -115,7 +136,11 @@ impl Generator<'_> {
         });
         let ends = [falls_through(&then), falls_through(&other)];
         body.push(Stmt::If(condition, likely, then.leak(), other.leak()));
-        let both = |a: State, b: State| State { assigned: a.assigned & b.assigned, objects: a.objects & b.objects };
+        let both = |a: State, b: State| State {
+            assigned: a.assigned & b.assigned,
+            objects: a.objects & b.objects,
+            offsets: a.offsets & b.offsets,
+        };
         *state = match ends {
             [true, true] => both(sides[0], sides[1]),
             [true, false] => sides[0],
@@ -128,7 +153,7 @@ impl Generator<'_> {
     /// Asks whether a reference is an object, as a program must before it looks into it, and goes on where it is.
     fn object(&mut self, body: &mut Vec<Stmt>, state: &mut State, depth: usize) {
         let references: Vec<Input> =
-            self.inputs.iter().copied().filter(|i| matches!(i, Input::Old | Input::New)).collect();
+            self.scope.inputs.iter().copied().filter(|i| matches!(i, Input::Old | Input::New)).collect();
         if references.is_empty() {
             return;
         }
@@ -143,12 +168,14 @@ impl Generator<'_> {
         let likely = self.random.pick(&[Likely::Yes, Likely::No, Likely::Unknown]);
         let mut then = vec![Stmt::Let(test, Expr::IsI31(value))];
         inner.objects |= 1 << value.0;
+        inner.offsets |= 1 << value.0;
         let objects = self.body(&mut inner, depth + 2);
         let likely_i31 = self.random.pick(&[Likely::Yes, Likely::No, Likely::Unknown]);
         then.push(Stmt::If(test, likely_i31, &[], objects.leak()));
         body.push(Stmt::If(test, likely, &[], then.leak()));
         // Only what either path left alone is as it was.
         state.objects &= inner.objects & !(1 << value.0);
+        state.offsets &= inner.offsets & !(1 << value.0);
     }
 
     fn expression(&mut self, state: &State) -> Expr {
@@ -158,15 +185,15 @@ impl Generator<'_> {
             Expr::Mutator(random.pick(&[MutatorWord::Cursor, MutatorWord::Limit, MutatorWord::Collector(word)]))
         };
         let (Some(a), Some(b)) = (some_var(self.random, state.assigned), some_var(self.random, state.assigned)) else {
-            return Expr::Input(self.random.pick(self.inputs));
+            return Expr::Input(self.random.pick(self.scope.inputs));
         };
         let shift = self.random.below(32) as u8;
-        match self.random.below(24) {
-            0..=3 => Expr::Input(self.random.pick(self.inputs)),
+        match self.random.below(33) {
+            0..=3 => Expr::Input(self.random.pick(self.scope.inputs)),
             4 => Expr::Var(a),
             5 => Expr::Const(number),
             6..=8 => match some_var(self.random, state.objects) {
-                Some(object) => Expr::Header(object, self.random.below(self.header as usize + 1) as u8),
+                Some(object) => Expr::Header(object, self.random.below(self.scope.header_words as usize + 1) as u8),
                 None => mutator(self.random),
             },
             9 | 10 => mutator(self.random),
@@ -182,9 +209,24 @@ impl Generator<'_> {
             20 => Expr::EqConst(a, number),
             21 => Expr::Ult(a, b),
             22 => Expr::UltConst(a, number),
+            23 => Expr::Or(a, b),
+            24 => Expr::Xor(a, b),
+            25 => Expr::XorConst(a, number),
+            26 => Expr::ShlBy(a, b),
+            27 => Expr::ShrBy(a, b),
+            28 => Expr::Ne(a, b),
+            29 => Expr::NeConst(a, number),
+            30 | 31 if self.scope.side_tables > 0 => match some_var(self.random, state.offsets) {
+                Some(offset) => Expr::Side(self.table(), offset),
+                None => mutator(self.random),
+            },
             _ if self.random.one_in(2) => Expr::IsNull(a),
             _ => Expr::IsI31(a),
         }
+    }
+
+    fn table(&mut self) -> u8 {
+        self.random.below(self.scope.side_tables.into()) as u8
     }
 
     fn number(&mut self) -> u32 {
@@ -201,10 +243,12 @@ fn some_var(random: &mut Random, set: u16) -> Option<Var> {
 fn assign(state: &mut State, var: Var, object: bool) {
     state.assigned |= 1 << var.0;
     state.objects = state.objects & !(1 << var.0) | u16::from(object) << var.0;
+    state.offsets &= !(1 << var.0);
 }
 
-fn copies_object(expr: Expr, state: &State) -> bool {
-    matches!(expr, Expr::Var(v) if state.objects & 1 << v.0 != 0)
+/// Whether an expression is a variable of the set.
+fn holds(set: u16, expr: Expr) -> bool {
+    matches!(expr, Expr::Var(v) if set & 1 << v.0 != 0)
 }
 
 fn falls_through(body: &[Stmt]) -> bool {

@@ -13,6 +13,7 @@ pub(super) static SPEC: Spec = Spec {
     summary: "for the compiler's own tests",
     cites: &[],
     header: &[],
+    side_tables: &[],
     alloc: AllocSpec::Bump,
     barriers: Barriers::NONE,
     elide: &[],

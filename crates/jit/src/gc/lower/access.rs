@@ -145,7 +145,10 @@ impl Emitter<'_> {
         if traced {
             self.gc.refs.insert(value);
             if let Some(program) = self.env.spec.barriers.load {
-                self.run(program, Inputs { place: Some(place), old: None, new: Some(value) });
+                let loaded = self.run(program, Inputs { place: Some(place), old: None, new: Some(value) });
+                let loaded = loaded.unwrap_or(value);
+                self.gc.refs.insert(loaded);
+                return loaded;
             }
         }
         value

@@ -1,7 +1,7 @@
 //! Barrier programs to CLIF.
 //!
 //! A program's variables become SSA values; where two branches meet, those that either assigned and that are still read
-//! become block parameters. What is known of the inputs (the object is an object, the value stored is a null constant or an
+//! become block parameters. What a load program gives is one more variable. What is known of the inputs (the object is an object, the value stored is a null constant or an
 //! i31) is carried along, so that tests of it and the branches they decide leave no code.
 
 use super::access::Place;
@@ -11,7 +11,7 @@ use core::mem::offset_of;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value, types};
 use heapwright_gc_heap::barrier::{Expr, Input, Likely, MutatorWord, Program, Stmt, Var};
-use heapwright_gc_heap::{BarrierCount, MutatorState, NUM_BUFFERS};
+use heapwright_gc_heap::{BarrierCount, MutatorState, NUM_BUFFERS, SideTable};
 
 /// A mutator buffer is two host pointers: the next free word and the end.
 const POINTER_SIZE: i32 = size_of::<*mut u32>() as i32;
@@ -44,10 +44,13 @@ enum Operand {
     I31(Value),
 }
 
-type Vars = [Operand; 16];
+type Vars = [Operand; 17];
+
+/// The variable behind a program's own: the reference that a load gives.
+const LOADED: Var = Var(16);
 
 /// A set of variables.
-type VarSet = u16;
+type VarSet = u32;
 
 /// A program being translated.
 struct Run {
@@ -55,26 +58,29 @@ struct Run {
     slot: Option<Value>,
     /// Where the store's context counts what the program does, if it does.
     counts: Option<i32>,
-    /// Where `Return` goes.
+    /// Where `Return` goes; with the reference that a load gives as its parameter, if the program forwards it.
     end: Block,
     returns: bool,
+    forwards: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Binary {
     And,
     Or,
+    Xor,
     Add,
     Sub,
     Shl,
     Shr,
     Eq,
+    Ne,
     Ult,
 }
 
 impl Emitter<'_> {
-    /// Emits a barrier program.
-    pub(super) fn run(&mut self, program: &'static Program, inputs: Inputs) {
+    /// Emits a barrier program. Gives the reference that a load gives: the one loaded, or what it is replaced by.
+    pub(super) fn run(&mut self, program: &'static Program, inputs: Inputs) -> Option<Value> {
         let slot = inputs
             .place
             .filter(|_| program.mentions(Input::Slot))
@@ -82,15 +88,37 @@ impl Emitter<'_> {
         let end = self.block();
         let position = self.env.spec.barriers.position(program).filter(|_| self.env.settings.count_barriers);
         let counts = position.map(|at| mutator_offset!(barriers) + (at * size_of::<BarrierCount>()) as i32);
-        let mut run = Run { inputs, slot, counts, end, returns: false };
+        let forwards = writes(program.body) & bit(LOADED) != 0;
+        let mut run = Run { inputs, slot, counts, end, returns: false, forwards };
         self.count(&run, offset_of!(BarrierCount, runs));
-        let mut vars = [Operand::Const(0); 16];
-        let falls_through = self.statements(&mut run, program.body, &mut vars, 0);
+        let mut vars = [Operand::Const(0); 17];
+        let mut loaded = inputs.new;
+        if let Some(new) = loaded {
+            vars[usize::from(LOADED.0)] = Operand::Word(new);
+        }
+        let live = if forwards { bit(LOADED) } else { 0 };
+        let falls_through = self.statements(&mut run, program.body, &mut vars, live);
         if run.returns {
             if falls_through {
-                self.jump(end, &[]);
+                self.leave(&run, &vars);
             }
             self.start(end);
+            if forwards {
+                loaded = Some(self.pos.func.dfg.append_block_param(end, types::I32));
+            }
+        } else if forwards {
+            loaded = Some(self.var(&vars, LOADED));
+        }
+        loaded
+    }
+
+    /// Ends the program.
+    fn leave(&mut self, run: &Run, vars: &Vars) {
+        if run.forwards {
+            let loaded = self.var(vars, LOADED);
+            self.jump(run.end, &[loaded]);
+        } else {
+            self.jump(run.end, &[]);
         }
     }
 
@@ -104,8 +132,12 @@ impl Emitter<'_> {
                     let address = self.address(Base::Heap, object);
                     self.ins().store(Self::heap_flags(None), value, address, 4 * i32::from(word));
                 }
+                Stmt::SetSide(table, offset, value) => {
+                    let (offset, value) = (self.var(vars, offset), self.var(vars, value));
+                    self.store_side(table, offset, value);
+                }
                 Stmt::If(condition, likely, then, other) => {
-                    let live = reads(&body[i + 1..], live);
+                    let live = reads(&body[i + 1..], live, run.forwards);
                     if !self.branches(run, (condition, likely), (then, other), vars, live) {
                         return false;
                     }
@@ -126,9 +158,10 @@ impl Emitter<'_> {
                     self.count(run, offset_of!(BarrierCount, calls));
                     self.call(Builtin::BarrierSlow, &words);
                 }
+                Stmt::Forward(value) => vars[usize::from(LOADED.0)] = vars[usize::from(value.0)],
                 Stmt::Return => {
                     run.returns = true;
-                    self.jump(run.end, &[]);
+                    self.leave(run, vars);
                     return false;
                 }
             }
@@ -150,7 +183,8 @@ impl Emitter<'_> {
             Operand::Word(v) | Operand::Bit(v) => v,
         };
         // The variables that get a new value at the meeting point.
-        let met: Vec<Var> = (0..16).map(Var).filter(|&v| (writes(then) | writes(other)) & live & bit(v) != 0).collect();
+        let met: Vec<Var> =
+            (0..=LOADED.0).map(Var).filter(|&v| (writes(then) | writes(other)) & live & bit(v) != 0).collect();
         let merge = self.block();
         let sides = [(then, likely == Likely::No), (other, likely == Likely::Yes)];
         let starts = sides.map(|(body, _)| if body.is_empty() { merge } else { self.block() });
@@ -222,6 +256,10 @@ impl Emitter<'_> {
                 let offset = 4 * i32::from(word);
                 Operand::Word(self.ins().load(types::I32, Self::heap_flags(None), address, offset))
             }
+            Expr::Side(table, offset) => {
+                let offset = self.var(vars, offset);
+                Operand::Word(self.load_side(table, offset))
+            }
             Expr::Mutator(word) => {
                 let offset = match word {
                     MutatorWord::Cursor => mutator_offset!(cursor),
@@ -232,14 +270,21 @@ impl Emitter<'_> {
             }
             Expr::And(a, b) => self.binary(Binary::And, get(a), get(b)),
             Expr::AndConst(a, c) => self.binary(Binary::And, get(a), Operand::Const(c)),
+            Expr::Or(a, b) => self.binary(Binary::Or, get(a), get(b)),
             Expr::OrConst(a, c) => self.binary(Binary::Or, get(a), Operand::Const(c)),
+            Expr::Xor(a, b) => self.binary(Binary::Xor, get(a), get(b)),
+            Expr::XorConst(a, c) => self.binary(Binary::Xor, get(a), Operand::Const(c)),
             Expr::Add(a, b) => self.binary(Binary::Add, get(a), get(b)),
             Expr::AddConst(a, c) => self.binary(Binary::Add, get(a), Operand::Const(c)),
             Expr::Sub(a, b) => self.binary(Binary::Sub, get(a), get(b)),
             Expr::Shl(a, c) => self.binary(Binary::Shl, get(a), Operand::Const(u32::from(c))),
             Expr::Shr(a, c) => self.binary(Binary::Shr, get(a), Operand::Const(u32::from(c))),
+            Expr::ShlBy(a, b) => self.binary(Binary::Shl, get(a), get(b)),
+            Expr::ShrBy(a, b) => self.binary(Binary::Shr, get(a), get(b)),
             Expr::Eq(a, b) => self.binary(Binary::Eq, get(a), get(b)),
             Expr::EqConst(a, c) => self.binary(Binary::Eq, get(a), Operand::Const(c)),
+            Expr::Ne(a, b) => self.binary(Binary::Ne, get(a), get(b)),
+            Expr::NeConst(a, c) => self.binary(Binary::Ne, get(a), Operand::Const(c)),
             Expr::Ult(a, b) => self.binary(Binary::Ult, get(a), get(b)),
             Expr::UltConst(a, c) => self.binary(Binary::Ult, get(a), Operand::Const(c)),
             Expr::IsNull(a) => match get(a) {
@@ -268,11 +313,13 @@ impl Emitter<'_> {
             return Operand::Const(match op {
                 Binary::And => a & b,
                 Binary::Or => a | b,
+                Binary::Xor => a ^ b,
                 Binary::Add => a.wrapping_add(b),
                 Binary::Sub => a.wrapping_sub(b),
                 Binary::Shl => a.wrapping_shl(b),
                 Binary::Shr => a.wrapping_shr(b),
                 Binary::Eq => u32::from(a == b),
+                Binary::Ne => u32::from(a != b),
                 Binary::Ult => u32::from(a < b),
             });
         }
@@ -280,13 +327,82 @@ impl Emitter<'_> {
         match op {
             Binary::And => Operand::Word(self.ins().band(a, b)),
             Binary::Or => Operand::Word(self.ins().bor(a, b)),
+            Binary::Xor => Operand::Word(self.ins().bxor(a, b)),
             Binary::Add => Operand::Word(self.ins().iadd(a, b)),
             Binary::Sub => Operand::Word(self.ins().isub(a, b)),
             Binary::Shl => Operand::Word(self.ins().ishl(a, b)),
             Binary::Shr => Operand::Word(self.ins().ushr(a, b)),
             Binary::Eq => Operand::Bit(self.ins().icmp(IntCC::Equal, a, b)),
+            Binary::Ne => Operand::Bit(self.ins().icmp(IntCC::NotEqual, a, b)),
             Binary::Ult => Operand::Bit(self.ins().icmp(IntCC::UnsignedLessThan, a, b)),
         }
+    }
+
+    // Side tables. The arithmetic is in 32 bits: the entry of any offset lies in the table's reservation, and where the heap is
+    // not committed the access faults there.
+
+    /// The declaration of a side table, and the host address of the byte in which the entry for a heap offset begins.
+    fn side_entry(&mut self, table: u8, offset: Value) -> (SideTable, Value) {
+        let declared = self.env.spec.side_tables[usize::from(table)];
+        let entries_to_bytes = match declared.bits {
+            8.. => 0,
+            bits => (8 / bits).trailing_zeros(),
+        };
+        let mut byte = self.ins().ushr_imm_u(offset, i64::from(declared.shift() + entries_to_bytes));
+        if declared.bits > 8 {
+            byte = self.ins().ishl_imm_u(byte, i64::from((declared.bits / 8).trailing_zeros()));
+        }
+        let byte = self.ins().uextend(types::I64, byte);
+        let base = self.base(Base::Side(table));
+        (declared, self.ins().iadd(base, byte))
+    }
+
+    /// The lowest bit of an entry of less than a byte, in that byte.
+    fn side_bit(&mut self, table: &SideTable, offset: Value) -> Value {
+        let entry = self.ins().ushr_imm_u(offset, i64::from(table.shift()));
+        let in_byte = self.ins().band_imm_u(entry, i64::from(8 / table.bits - 1));
+        match table.bits {
+            1 => in_byte,
+            bits => self.ins().ishl_imm_u(in_byte, i64::from(bits.trailing_zeros())),
+        }
+    }
+
+    fn load_side(&mut self, table: u8, offset: Value) -> Value {
+        let (table, address) = self.side_entry(table, offset);
+        let flags = Self::heap_flags(None);
+        match table.bits {
+            32 => self.ins().load(types::I32, flags, address, 0),
+            16 => self.ins().uload16(types::I32, flags, address, 0),
+            8 => self.ins().uload8(types::I32, flags, address, 0),
+            _ => {
+                let byte = self.ins().uload8(types::I32, flags, address, 0);
+                let bit = self.side_bit(&table, offset);
+                let low = self.ins().ushr(byte, bit);
+                self.ins().band_imm_u(low, i64::from(table.mask()))
+            }
+        }
+    }
+
+    fn store_side(&mut self, table: u8, offset: Value, value: Value) {
+        let (table, address) = self.side_entry(table, offset);
+        let flags = Self::heap_flags(None);
+        match table.bits {
+            32 => self.ins().store(flags, value, address, 0),
+            16 => self.ins().istore16(flags, value, address, 0),
+            8 => self.ins().istore8(flags, value, address, 0),
+            _ => {
+                let bit = self.side_bit(&table, offset);
+                let mask = self.word(table.mask());
+                let keep = self.ins().ishl(mask, bit);
+                let keep = self.ins().bnot(keep);
+                let before = self.ins().uload8(types::I32, flags, address, 0);
+                let before = self.ins().band(before, keep);
+                let value = self.ins().band(value, mask);
+                let value = self.ins().ishl(value, bit);
+                let after = self.ins().bor(before, value);
+                self.ins().istore8(flags, after, address, 0)
+            }
+        };
     }
 
     /// Adds one to a counter of the program.
@@ -331,7 +447,12 @@ pub(super) fn usually_reads(body: &[Stmt], input: Input) -> bool {
             (likely != Likely::No && usually_reads(then, input))
                 || (likely != Likely::Yes && usually_reads(other, input))
         }
-        Stmt::SetHeader(..) | Stmt::Append(..) | Stmt::Call(..) | Stmt::Return => false,
+        Stmt::SetHeader(..)
+        | Stmt::SetSide(..)
+        | Stmt::Append(..)
+        | Stmt::Call(..)
+        | Stmt::Forward(_)
+        | Stmt::Return => false,
     })
 }
 
@@ -339,14 +460,19 @@ fn bit(var: Var) -> VarSet {
     1 << var.0
 }
 
-/// The variables that are read by `body`, or after it.
-fn reads(body: &[Stmt], live: VarSet) -> VarSet {
+/// The variables that are read by `body`, or after it; a `forwarding` program is left with the reference that the load gives.
+fn reads(body: &[Stmt], live: VarSet, forwarding: bool) -> VarSet {
     body.iter().rev().fold(live, |live, stmt| match *stmt {
         Stmt::Let(var, expr) => live & !bit(var) | expression_reads(expr),
         Stmt::SetHeader(object, _, value) => live | bit(object) | bit(value),
-        Stmt::If(condition, _, then, other) => bit(condition) | reads(then, live) | reads(other, live),
+        Stmt::SetSide(_, offset, value) => live | bit(offset) | bit(value),
+        Stmt::If(condition, _, then, other) => {
+            bit(condition) | reads(then, live, forwarding) | reads(other, live, forwarding)
+        }
         Stmt::Append(_, value) => live | bit(value),
         Stmt::Call(_, args) => args.iter().fold(live, |live, &arg| live | bit(arg)),
+        Stmt::Forward(value) => live & !bit(LOADED) | bit(value),
+        Stmt::Return if forwarding => bit(LOADED),
         Stmt::Return => 0,
     })
 }
@@ -356,16 +482,28 @@ fn expression_reads(expr: Expr) -> VarSet {
         Expr::Input(_) | Expr::Const(_) | Expr::Mutator(_) => 0,
         Expr::Var(a)
         | Expr::Header(a, _)
+        | Expr::Side(_, a)
         | Expr::AndConst(a, _)
         | Expr::OrConst(a, _)
+        | Expr::XorConst(a, _)
         | Expr::AddConst(a, _)
         | Expr::Shl(a, _)
         | Expr::Shr(a, _)
         | Expr::EqConst(a, _)
+        | Expr::NeConst(a, _)
         | Expr::UltConst(a, _)
         | Expr::IsNull(a)
         | Expr::IsI31(a) => bit(a),
-        Expr::And(a, b) | Expr::Add(a, b) | Expr::Sub(a, b) | Expr::Eq(a, b) | Expr::Ult(a, b) => bit(a) | bit(b),
+        Expr::And(a, b)
+        | Expr::Or(a, b)
+        | Expr::Xor(a, b)
+        | Expr::Add(a, b)
+        | Expr::Sub(a, b)
+        | Expr::ShlBy(a, b)
+        | Expr::ShrBy(a, b)
+        | Expr::Eq(a, b)
+        | Expr::Ne(a, b)
+        | Expr::Ult(a, b) => bit(a) | bit(b),
     }
 }
 
@@ -374,6 +512,7 @@ fn writes(body: &[Stmt]) -> VarSet {
     body.iter().fold(0, |set, stmt| match *stmt {
         Stmt::Let(var, _) => set | bit(var),
         Stmt::If(_, _, then, other) => set | writes(then) | writes(other),
-        Stmt::SetHeader(..) | Stmt::Append(..) | Stmt::Call(..) | Stmt::Return => set,
+        Stmt::Forward(_) => set | bit(LOADED),
+        Stmt::SetHeader(..) | Stmt::SetSide(..) | Stmt::Append(..) | Stmt::Call(..) | Stmt::Return => set,
     })
 }

@@ -13,6 +13,7 @@ use cranelift_codegen::ir::{
     self, Block, BlockArg, InsertBuilder, Inst, InstBuilder, InstructionData, MemFlagsData, Opcode, SigRef, Type,
     Value, ValueDef, types,
 };
+use heapwright_gc_heap::NUM_SIDE_TABLES;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// An address that an instance's context holds.
@@ -26,6 +27,21 @@ pub(super) enum Base {
     TypeSpace,
     /// The function table.
     FuncTable,
+    /// A side table, by number.
+    Side(u8),
+}
+
+impl Base {
+    /// Its place among those known.
+    fn index(self) -> usize {
+        match self {
+            Base::Store => 0,
+            Base::Heap => 1,
+            Base::TypeSpace => 2,
+            Base::FuncTable => 3,
+            Base::Side(table) => 4 + usize::from(table),
+        }
+    }
 }
 
 /// Offset of a mutator-state field in the store's context.
@@ -61,7 +77,7 @@ pub(super) struct Emitter<'a> {
     cold: bool,
     /// The entry block and its first parameter: addresses read through that one are read once, at the top.
     entry: (Block, Option<Value>),
-    bases: [Option<Value>; 4],
+    bases: [Option<Value>; 4 + NUM_SIDE_TABLES],
     signatures: FxHashMap<Builtin, SigRef>,
 }
 
@@ -82,7 +98,7 @@ impl<'a> Emitter<'a> {
             i31s,
             cold: false,
             entry: (entry, first),
-            bases: [None; 4],
+            bases: [None; 4 + NUM_SIDE_TABLES],
             signatures: FxHashMap::default(),
         }
     }
@@ -241,19 +257,12 @@ impl<'a> Emitter<'a> {
         self.context_word(self.env.layout.type_word(ty))
     }
 
-    /// An address that the context holds.
+    /// An address that the context holds, or the store's.
     pub(super) fn base(&mut self, base: Base) -> Value {
-        let offset = match base {
-            Base::Store => InstanceLayout::STORE,
-            Base::Heap => InstanceLayout::HEAP_BASE,
-            Base::TypeSpace => InstanceLayout::TYPE_SPACE,
-            Base::FuncTable => InstanceLayout::FUNC_TABLE,
-        };
-        let context = self.context;
-        if self.entry.1 != Some(context) {
-            return self.ins().load(types::I64, Self::constant_flags(), context, offset);
+        if self.entry.1 != Some(self.context) {
+            return self.load_base(base);
         }
-        if let Some(known) = self.bases[base as usize] {
+        if let Some(known) = self.bases[base.index()] {
             return known;
         }
         // At the top of the entry block it dominates every use. The optimiser places it where it is first needed.
@@ -262,10 +271,25 @@ impl<'a> Emitter<'a> {
             Some(first) => self.pos.goto_inst(first),
             None => self.pos.goto_bottom(self.entry.0),
         }
-        let value = self.ins().load(types::I64, Self::constant_flags(), context, offset);
+        let value = self.load_base(base);
         self.pos.set_position(here);
-        self.bases[base as usize] = Some(value);
+        self.bases[base.index()] = Some(value);
         value
+    }
+
+    fn load_base(&mut self, base: Base) -> Value {
+        let (mut from, mut offset) = (self.context, InstanceLayout::STORE);
+        match base {
+            Base::Store => {}
+            Base::Heap => offset = InstanceLayout::HEAP_BASE,
+            Base::TypeSpace => offset = InstanceLayout::TYPE_SPACE,
+            Base::FuncTable => offset = InstanceLayout::FUNC_TABLE,
+            Base::Side(table) => {
+                from = self.ins().load(types::I64, Self::constant_flags(), from, offset);
+                offset = mutator_offset!(side) + i32::from(table) * size_of::<*mut u8>() as i32;
+            }
+        }
+        self.ins().load(types::I64, Self::constant_flags(), from, offset)
     }
 
     /// `base` plus a zero-extended 32-bit offset: it cannot leave a 4 GiB reservation.

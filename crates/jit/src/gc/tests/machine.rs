@@ -13,7 +13,7 @@ use cranelift_codegen::ir::{
     types,
 };
 use cranelift_entity::SecondaryMap;
-use heapwright_gc_heap::{ArrayLayout, HeaderWord, MutatorState, NULL_PAGE_BYTES};
+use heapwright_gc_heap::{ArrayLayout, HeaderWord, MutatorState, NULL_PAGE_BYTES, NUM_SIDE_TABLES, SideTable};
 use rustc_hash::FxHashMap;
 
 /// A value of any type, zero-extended.
@@ -29,11 +29,16 @@ const FRAME: u64 = 7 << 40;
 const BUFFERS: u64 = 8 << 40;
 const CODE: u64 = 9 << 40;
 pub(super) const GLOBALS: u64 = 10 << 40;
+/// The first side table; the others follow, each in a region of its own.
+const SIDE: u64 = 11 << 40;
 
 /// Size of each of the heap's spaces.
 pub(super) const SPACE: u32 = 1 << 18;
 pub(super) const SPACES: u32 = 3;
 pub(super) const RUBBISH: u8 = 0xd6;
+
+/// Committed bytes of each side table: enough for an entry of a word for each granule of 64 bytes of all spaces.
+const SIDE_BYTES: usize = 1 << 16;
 
 /// Type words are multiples of this, from this on.
 pub(super) const TYPE_STRIDE: u32 = 128;
@@ -114,6 +119,11 @@ impl Machine {
         machine.memory.insert(BUILTINS >> 40, vec![0; 8 * Builtin::ALL.len()]);
         machine.memory.insert(BUFFERS >> 40, vec![0; 64]);
         machine.memory.insert(GLOBALS >> 40, vec![0; 64]);
+        for i in 0..NUM_SIDE_TABLES as u64 {
+            let base = SIDE + (i << 40);
+            machine.memory.insert(base >> 40, vec![0; SIDE_BYTES]);
+            machine.set(STORE + mutator(offset_of!(MutatorState, side)) + 8 * i, 8, base.into());
+        }
         for (offset, value) in [
             (InstanceLayout::STORE, STORE),
             (InstanceLayout::HEAP_BASE, HEAP),
@@ -219,6 +229,11 @@ impl Machine {
     pub(super) fn fill_buffer(&mut self, index: u64) {
         let end = BUFFERS + 32 * index + 16;
         self.set(self.buffer_next(index), 8, end.into());
+    }
+
+    /// The bytes of a side table.
+    pub(super) fn side(&mut self, table: u64) -> &mut [u8] {
+        self.slice(SIDE + (table << 40), SIDE_BYTES as u32).expect("mapped")
     }
 
     /// Overwrites the heap and the type space with large odd numbers.
@@ -444,6 +459,12 @@ fn frame_address(func: &Function, slot: cranelift_codegen::ir::StackSlot, offset
 fn callee(func: &Function, func_ref: cranelift_codegen::ir::FuncRef) -> u32 {
     let ExternalName::User(name) = func.dfg.ext_funcs[func_ref].name else { panic!("a function of the module") };
     func.params.user_named_funcs()[name].index
+}
+
+/// Whether an address lies in what a table of this number and declaration has reserved.
+pub(super) fn in_side_table(address: u64, number: u64, table: &SideTable) -> bool {
+    let start = SIDE + (number << 40);
+    (start..start + table.bytes(1 << 32)).contains(&address)
 }
 
 fn trap(code: TrapCode) -> Stop {

@@ -36,6 +36,7 @@ static NULL: Spec = Spec {
     summary: "",
     cites: &[],
     header: &[],
+    side_tables: &[],
     alloc: AllocSpec::Bump,
     barriers: Barriers::NONE,
     elide: &[],

@@ -1,11 +1,11 @@
 //! Whatever the heap holds, compiled code stays inside its reservations.
 
-use super::machine::{HEAP, Stop, TYPES};
+use super::machine::{HEAP, Stop, TYPES, in_side_table};
 use super::operations::Compiled;
 use super::*;
 use crate::gc::{CastTarget, Extend};
 use cranelift_codegen::ir::{InstBuilder, InstructionData, Opcode, ValueDef};
-use heapwright_gc_heap::{GUARD_BYTES, RESERVATION_BYTES};
+use heapwright_gc_heap::{GUARD_BYTES, RESERVATION_BYTES, SideTable};
 
 /// References that no engine wrote.
 const FORGED: [u32; 8] = [4, 0x1234, 0xfff8, 0x1_0004, 0x7fff_fff8, 0x8000_0000, 0xffff_0000, 0xffff_fff8];
@@ -46,6 +46,58 @@ fn forged_references_cannot_leave_the_heap() {
             }
         }
     }
+}
+
+/// A barrier that takes the value stored for a heap offset, whatever it is, and reads and writes three tables with it.
+static UNCHECKED: Program = Program {
+    name: "unchecked",
+    body: &[
+        Stmt::Let(Var(0), Expr::Input(Input::New)),
+        Stmt::Let(Var(1), Expr::Side(0, Var(0))),
+        Stmt::SetSide(1, Var(0), Var(1)),
+        Stmt::SetSide(2, Var(0), Var(1)),
+    ],
+};
+const TABLE: SideTable = SideTable { name: "table", granule: 64, bits: 32 };
+static TABLES: [SideTable; 3] = [TABLE, SideTable { bits: 16, ..TABLE }, SideTable { bits: 2, ..TABLE }];
+static SIDE: Spec = Spec {
+    name: "test-side",
+    side_tables: &TABLES,
+    barriers: Barriers { store: Some(&UNCHECKED), ..Barriers::NONE },
+    ..NULL
+};
+
+#[test]
+fn forged_offsets_stay_in_their_side_table() {
+    SIDE.check().expect("a valid declaration");
+    let compiled = Compiled::new(&SIDE, true, &[types::I32; 2], &[], |build, params| {
+        build.emit(GcOp::StructSet { ty: NODE, field: 1, nullable: false }, params);
+        build.b.ins().return_(&[]);
+    });
+    let mut faults = 0;
+    for offset in FORGED.into_iter().chain([0, 1, 3, 64, 0x3fff, 0xffff_ffff]) {
+        let (result, mut machine) = compiled.run(&[0x1_0000, offset.into()], |machine| {
+            for (table, fill) in [(0, 0x5a), (1, 0), (2, 0)] {
+                machine.side(table).fill(fill);
+            }
+        });
+        match result {
+            // The first access is to table 0: beyond its committed part it faults, in its own reservation.
+            Err(Stop::Fault(at)) => {
+                assert!(in_side_table(at, 0, &TABLE), "{offset:#x} touched {at:#x}");
+                faults += 1;
+            }
+            other => {
+                assert_eq!(other, Ok(vec![]));
+                let entry = offset as usize / 64;
+                assert_eq!(machine.side(1)[2 * entry..2 * entry + 2], [0x5a; 2], "{offset:#x}");
+                assert_eq!(machine.side(2)[entry / 4], (0x5a & 3) << (entry % 4 * 2));
+                let changed = |table: &[u8]| table.iter().filter(|&&byte| byte != 0).count();
+                assert_eq!([changed(machine.side(1)), changed(machine.side(2))], [2, 1]);
+            }
+        }
+    }
+    assert!(faults >= 4, "{faults} faults");
 }
 
 /// Loads from the heap and the type space never float: none may be moved or taken for constant. What may are loads through
