@@ -61,6 +61,25 @@ pub struct Config {
     pub(crate) settings: Settings,
     pub(crate) max_wasm_stack: usize,
     pub(crate) events: Option<Shared>,
+    pub(crate) backtraces: bool,
+    pub(crate) backtrace_details: WasmBacktraceDetails,
+}
+
+/// Whether backtraces say where in the source their frames are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WasmBacktraceDetails {
+    /// Yes, when a module carries DWARF.
+    Enable,
+    /// No: modules, functions and offsets only.
+    Disable,
+    /// As the environment variable [`VARIABLE`](Self::VARIABLE) says when the engine is made: yes, unless it is unset, empty or `0`.
+    #[default]
+    Environment,
+}
+
+impl WasmBacktraceDetails {
+    /// `HEAPWRIGHT_BACKTRACE_DETAILS`
+    pub const VARIABLE: &'static str = "HEAPWRIGHT_BACKTRACE_DETAILS";
 }
 
 impl Default for Config {
@@ -71,6 +90,8 @@ impl Default for Config {
             settings: Settings::default(),
             max_wasm_stack: 512 << 10,
             events: None,
+            backtraces: true,
+            backtrace_details: WasmBacktraceDetails::default(),
         }
     }
 }
@@ -122,6 +143,20 @@ impl Config {
     /// Whether null accesses, memory bounds and divisions trap by hardware faults (the default) or by explicit checks.
     pub fn signals_based_traps(&mut self, enable: bool) -> &mut Self {
         self.settings.signal_traps = enable;
+        self
+    }
+
+    /// Whether traps, uncaught exceptions and errors of host functions carry a [`WasmBacktrace`](crate::WasmBacktrace). Default on. Off,
+    /// a trap costs no walk of the stack.
+    pub fn wasm_backtrace(&mut self, enable: bool) -> &mut Self {
+        self.backtraces = enable;
+        self
+    }
+
+    /// Whether backtraces show source positions from DWARF. They are looked up when a backtrace is printed or asked, not when it is
+    /// captured. Default: as the environment says.
+    pub fn wasm_backtrace_details(&mut self, details: WasmBacktraceDetails) -> &mut Self {
+        self.backtrace_details = details;
         self
     }
 

@@ -1,7 +1,7 @@
 //! The engine.
 
 use crate::listeners::Shared;
-use crate::{Collector, Config, Result};
+use crate::{Collector, Config, Result, WasmBacktraceDetails};
 use anyhow::bail;
 use heapwright_vm::{Runtime, StoreConfig};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ pub struct Engine {
 struct EngineInner {
     runtime: Arc<Runtime>,
     config: Config,
+    backtrace_details: bool,
 }
 
 impl Engine {
@@ -36,7 +37,14 @@ impl Engine {
             );
         }
         let runtime = Runtime::new(config.settings.clone(), config.collector.0.create)?;
-        Ok(Engine { inner: Arc::new(EngineInner { runtime, config: config.clone() }) })
+        let backtrace_details = match config.backtrace_details {
+            WasmBacktraceDetails::Enable => true,
+            WasmBacktraceDetails::Disable => false,
+            WasmBacktraceDetails::Environment => {
+                std::env::var_os(WasmBacktraceDetails::VARIABLE).is_some_and(|v| !v.is_empty() && v != "0")
+            }
+        };
+        Ok(Engine { inner: Arc::new(EngineInner { runtime, config: config.clone(), backtrace_details }) })
     }
 
     /// The configuration.
@@ -74,7 +82,13 @@ impl Engine {
     }
 
     pub(crate) fn store_config(&self) -> StoreConfig {
-        StoreConfig { heap: self.inner.config.heap, max_wasm_stack: self.inner.config.max_wasm_stack }
+        let Config { heap, max_wasm_stack, backtraces, .. } = self.inner.config;
+        StoreConfig { heap, max_wasm_stack, backtraces }
+    }
+
+    /// Whether backtraces look for source positions.
+    pub(crate) fn backtrace_details(&self) -> bool {
+        self.inner.backtrace_details
     }
 }
 

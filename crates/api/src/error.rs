@@ -1,7 +1,7 @@
 //! Errors: what lies behind an [`Error`](crate::Error) that a call returned. Use `downcast_ref` to find out.
 
 use crate::store::StoreOpaque;
-use crate::{Error, ExnRef, OwnedRooted};
+use crate::{Error, ExnRef, OwnedRooted, WasmBacktrace};
 use heapwright_gc_heap::AllocError;
 use heapwright_vm::{CallError, InstantiateError, TrapDetail};
 use std::fmt;
@@ -64,12 +64,19 @@ impl std::error::Error for GcHeapOutOfMemory {}
 #[derive(Clone, Debug)]
 pub struct ThrownException {
     pub(crate) exception: Arc<OwnedRooted<ExnRef>>,
+    pub(crate) backtrace: WasmBacktrace,
 }
 
 impl ThrownException {
     /// An error that, returned by a host function, throws `exception` into its caller.
     pub fn new(exception: OwnedRooted<ExnRef>) -> ThrownException {
-        ThrownException { exception: Arc::new(exception) }
+        ThrownException { exception: Arc::new(exception), backtrace: WasmBacktrace::default() }
+    }
+
+    /// The compiled frames where it was thrown (or last thrown again), innermost first. Empty for an exception that only the host has
+    /// had in its hands.
+    pub fn backtrace(&self) -> &WasmBacktrace {
+        &self.backtrace
     }
 
     /// The exception.
@@ -86,79 +93,11 @@ impl fmt::Display for ThrownException {
 
 impl std::error::Error for ThrownException {}
 
-/// The compiled frames at a trap or below a failed host function; a host function's error carries one as context.
-#[derive(Clone, Debug, Default)]
-pub struct WasmBacktrace {
-    frames: Vec<WasmFrame>,
-    omitted: usize,
-}
-
-/// One compiled frame.
-#[derive(Clone, Debug)]
-pub struct WasmFrame {
-    /// The module's name, if it has one.
-    pub module: Option<String>,
-    /// Index of the function, imports counted.
-    pub func_index: u32,
-    /// Name of the function, if the module says.
-    pub func_name: Option<String>,
-    /// Byte offset of the instruction in the module.
-    pub module_offset: Option<u32>,
-}
-
-impl WasmBacktrace {
-    /// The frames, innermost first.
-    pub fn frames(&self) -> &[WasmFrame] {
-        &self.frames
-    }
-
-    /// How many outer frames were left out.
-    pub fn omitted(&self) -> usize {
-        self.omitted
-    }
-
-    pub(crate) fn from_vm(trace: &heapwright_vm::Backtrace) -> WasmBacktrace {
-        let frames = trace
-            .frames
-            .iter()
-            .map(|f| WasmFrame {
-                module: f.module.info.name.clone(),
-                func_index: f.func,
-                func_name: f.func_name().map(str::to_owned),
-                module_offset: f.offset,
-            })
-            .collect();
-        WasmBacktrace { frames, omitted: trace.omitted }
-    }
-}
-
-impl fmt::Display for WasmBacktrace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error while executing at wasm backtrace:")?;
-        for (i, frame) in self.frames.iter().enumerate() {
-            write!(f, "{i:5}: ")?;
-            match frame.module_offset {
-                Some(offset) => write!(f, "{offset:#8x} - ")?,
-                None => write!(f, "{:>8} - ", "?")?,
-            }
-            write!(f, "{}!", frame.module.as_deref().unwrap_or("<unnamed>"))?;
-            match &frame.func_name {
-                Some(name) => writeln!(f, "{name}")?,
-                None => writeln!(f, "<wasm function {}>", frame.func_index)?,
-            }
-        }
-        if self.omitted > 0 {
-            writeln!(f, "       … {} more", self.omitted)?;
-        }
-        Ok(())
-    }
-}
-
 /// Turns the vm's answer into an error of this crate. A panic goes on unwinding.
 pub(crate) fn from_call(store: &mut StoreOpaque, error: CallError) -> Error {
     match error {
         CallError::Trap(info) => {
-            let backtrace = WasmBacktrace::from_vm(&info.backtrace);
+            let backtrace = WasmBacktrace::from_vm(&store.engine, &info.backtrace);
             if let Some(TrapDetail::Alloc(AllocError::OutOfMemory { requested, live, max })) = info.detail {
                 return GcHeapOutOfMemory { requested, live, max, backtrace }.into();
             }
@@ -174,7 +113,11 @@ pub(crate) fn from_call(store: &mut StoreOpaque, error: CallError) -> Error {
                 Ok(host) => host.0,
                 Err(other) => Error::from_boxed(other),
             };
-            if backtrace.frames.is_empty() { error } else { error.context(WasmBacktrace::from_vm(&backtrace)) }
+            if backtrace.frames.is_empty() {
+                error
+            } else {
+                error.context(WasmBacktrace::from_vm(&store.engine, &backtrace))
+            }
         }
         CallError::Panic(payload) => std::panic::resume_unwind(payload),
     }
@@ -198,6 +141,7 @@ pub(crate) fn to_call(store: &mut StoreOpaque, error: Error) -> CallError {
         return match thrown.exception.gc_ref(store) {
             Ok(exception) => {
                 store.vm.set_exception(exception);
+                store.vm.set_exception_backtrace(thrown.backtrace.to_vm());
                 CallError::Exception
             }
             Err(e) => CallError::host(HostError(e)),

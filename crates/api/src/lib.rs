@@ -23,6 +23,7 @@
 
 #![forbid(unsafe_op_in_unsafe_fn)]
 
+mod backtrace;
 mod config;
 mod engine;
 mod error;
@@ -41,9 +42,10 @@ mod types;
 mod values;
 
 pub use anyhow::{Error, Result};
-pub use config::{Collector, Config};
+pub use backtrace::{FrameInfo, FrameSymbol, WasmBacktrace};
+pub use config::{Collector, Config, WasmBacktraceDetails};
 pub use engine::Engine;
-pub use error::{GcHeapOutOfMemory, LinkError, ThrownException, Trap, TrapCode, WasmBacktrace, WasmFrame};
+pub use error::{GcHeapOutOfMemory, LinkError, ThrownException, Trap, TrapCode};
 pub use extern_types::{ExternType, GlobalType, MemoryType, TableType, TagType};
 pub use externals::{Extern, Global, Memory, Table, Tag};
 pub use func::{Caller, Func};

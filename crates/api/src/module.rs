@@ -38,6 +38,10 @@ impl Module {
         Module::compile(engine, bytes)
     }
 
+    pub(crate) fn from_loaded(engine: &Engine, loaded: Arc<LoadedModule>) -> Module {
+        Module { engine: engine.clone(), loaded }
+    }
+
     fn compile(engine: &Engine, bytes: &[u8]) -> Result<Module> {
         let started = engine.events().map(|_| Instant::now());
         let loaded = engine.runtime().compile(bytes)?;
@@ -107,7 +111,7 @@ impl Module {
 
     /// The machine code.
     pub fn text(&self) -> &[u8] {
-        &self.loaded.compiled().text
+        self.loaded.text()
     }
 
     pub(crate) fn loaded(&self) -> &Arc<LoadedModule> {

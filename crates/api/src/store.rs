@@ -1,7 +1,7 @@
 //! Stores and the ways to reach one.
 
 use crate::error::ThrownException;
-use crate::{Engine, ExnRef, GcHeapOutOfMemory, OwnedRooted, Result, Rooted};
+use crate::{Engine, ExnRef, GcHeapOutOfMemory, OwnedRooted, Result, Rooted, WasmBacktrace};
 use anyhow::{anyhow, bail};
 use heapwright_gc_heap::{Cause, EventSink, GcRef, GcStats, Heap, Space};
 use heapwright_vm::{self as vm, RootId};
@@ -80,7 +80,8 @@ impl StoreOpaque {
     /// Takes the exception that ended a call.
     pub(crate) fn take_thrown(&mut self) -> Result<ThrownException> {
         let exception = self.vm.take_exception().ok_or_else(|| anyhow!("an exception was thrown and taken already"))?;
-        Ok(ThrownException::new(self.root_owned::<ExnRef>(exception)))
+        let backtrace = WasmBacktrace::of_exception(self);
+        Ok(ThrownException { backtrace, ..ThrownException::new(self.root_owned::<ExnRef>(exception)) })
     }
 }
 

@@ -44,9 +44,9 @@ fn a_trap_names_its_reason_and_its_frames() -> Result<()> {
     assert_eq!(trap.code(), TrapCode::IntegerDivideByZero);
     assert_eq!(trap.to_string(), "integer divide by zero");
     let frames = trap.backtrace().frames();
-    let names: Vec<_> = frames.iter().map(|f| f.func_name.as_deref()).collect();
+    let names: Vec<_> = frames.iter().map(|f| f.func_name()).collect();
     assert_eq!(names, [Some("inner"), Some("outer")]);
-    assert!(frames.iter().all(|f| f.module.as_deref() == Some("m") && f.module_offset.is_some()));
+    assert!(frames.iter().all(|f| f.module().name() == Some("m") && f.module_offset().is_some()));
     Ok(())
 }
 
@@ -239,7 +239,7 @@ fn a_host_error_comes_out_as_it_went_in() -> Result<()> {
     let error = run.call(&mut store, ()).unwrap_err();
     assert_eq!(error.downcast_ref::<Mine>(), Some(&Mine(9)));
     let trace = error.downcast_ref::<WasmBacktrace>().expect("the frames below the host function");
-    assert_eq!(trace.frames()[0].func_name.as_deref(), Some("named"));
+    assert_eq!(trace.frames()[0].func_name(), Some("named"));
     Ok(())
 }
 

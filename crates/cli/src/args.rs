@@ -3,7 +3,7 @@
 use crate::sizes;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use heapwright::{Collector, Config, SizingPolicy};
+use heapwright::{Collector, Config, SizingPolicy, WasmBacktraceDetails};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -118,6 +118,10 @@ pub(crate) struct EngineArgs {
     /// Largest capacity of the GC heap (default: nearly 4g)
     #[arg(long, value_name = "SIZE", value_parser = sizes::parse_nonzero)]
     pub(crate) max_heap: Option<u64>,
+
+    /// Show no frames when the program traps or does not catch an exception
+    #[arg(long)]
+    pub(crate) no_backtrace: bool,
 
     #[command(flatten)]
     pub(crate) dev: DevArgs,
@@ -245,6 +249,8 @@ impl EngineArgs {
         };
         config
             .heap_policy(policy)
+            .wasm_backtrace(!self.no_backtrace)
+            .wasm_backtrace_details(WasmBacktraceDetails::Enable)
             .zeal(self.dev.zeal)
             .signals_based_traps(!self.dev.no_signals)
             .optimize(!self.dev.no_optimize);

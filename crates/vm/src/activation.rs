@@ -73,11 +73,13 @@ pub(crate) struct RawTrace {
     pub(crate) pcs: [Cell<usize>; MAX_FRAMES],
     /// Number of frames, those beyond `MAX_FRAMES` included.
     pub(crate) count: Cell<usize>,
+    /// Whether backtraces are captured at all.
+    pub(crate) wanted: bool,
 }
 
 impl RawTrace {
-    pub(crate) fn new() -> RawTrace {
-        RawTrace { pcs: [const { Cell::new(0) }; MAX_FRAMES], count: Cell::new(0) }
+    pub(crate) fn new(wanted: bool) -> RawTrace {
+        RawTrace { pcs: [const { Cell::new(0) }; MAX_FRAMES], count: Cell::new(0), wanted }
     }
 
     pub(crate) fn push(&self, pc: usize) {

@@ -1,5 +1,6 @@
 //! What can go wrong, as values.
 
+use crate::{LoadedModule, Symbol};
 use heapwright_gc_heap::{AllocError, HeapCorrupted, MemoryError};
 use heapwright_jit::CompileError;
 use heapwright_jit::abi::Trap;
@@ -61,7 +62,7 @@ pub struct Backtrace {
 #[derive(Clone)]
 pub struct Frame {
     /// Its module.
-    pub module: Arc<heapwright_jit::artifact::CompiledModule>,
+    pub module: Arc<LoadedModule>,
     /// Function index, imports counted.
     pub func: u32,
     /// Byte offset in the module of the instruction, when known.
@@ -71,14 +72,25 @@ pub struct Frame {
 impl Frame {
     /// The function's name from the name section.
     pub fn func_name(&self) -> Option<&str> {
-        self.module.info.func_names.get(&self.func).map(String::as_str)
+        self.module.info().func_names.get(&self.func).map(String::as_str)
+    }
+
+    /// Byte offset of the instruction in the function's body, counted from where the body declares its locals; when known.
+    pub fn func_offset(&self) -> Option<u32> {
+        self.offset?.checked_sub(self.module.body_start(self.func)?)
+    }
+
+    /// The source positions, innermost inlined function first; empty when the module carries no DWARF for this place. The first
+    /// call for a module reads its DWARF.
+    pub fn symbols(&self) -> Vec<Symbol> {
+        self.offset.map(|offset| self.module.symbols(offset)).unwrap_or_default()
     }
 }
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Frame")
-            .field("module", &self.module.info.name)
+            .field("module", &self.module.info().name)
             .field("func", &self.func)
             .field("offset", &self.offset)
             .finish()
@@ -88,7 +100,7 @@ impl fmt::Debug for Frame {
 impl fmt::Display for Backtrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, frame) in self.frames.iter().enumerate() {
-            let module = frame.module.info.name.as_deref().unwrap_or("<unnamed>");
+            let module = frame.module.info().name.as_deref().unwrap_or("<unnamed>");
             write!(f, "{i:5}: ")?;
             match frame.offset {
                 Some(offset) => write!(f, "{offset:#8x} - ")?,

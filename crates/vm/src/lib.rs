@@ -31,6 +31,7 @@ mod unwind;
 mod value;
 mod walk;
 
+pub use code::{CodeLocation, Symbol, code_at};
 pub use error::{Backtrace, CallError, Frame, InstantiateError, LinkError, LoadError, TrapDetail, TrapInfo};
 pub use ids::{Extern, FuncId, GlobalId, InstanceId, MemoryId, TableId, TagId};
 pub use module::LoadedModule;

@@ -1,13 +1,13 @@
 //! A module that is ready to run.
 
-use crate::code::{CodeKind, CodeObject, RegisteredCode};
-use crate::{ExternType, GlobalType, LoadError, Runtime, TableType};
+use crate::code::{CodeKind, CodeObject, RegisteredCode, SourceMap};
+use crate::{ExternType, GlobalType, LoadError, Runtime, Symbol, TableType};
 use hashbrown::HashMap;
 use heapwright_gc_heap::{CompositeType, FuncType, HeapType, RefType, RegisteredTypes, TypeId, TypeRef, ValType};
 use heapwright_jit::abi::SignatureKinds;
 use heapwright_jit::artifact::CompiledModule;
 use heapwright_jit::module::{ExternKind, Import, ImportType, ModuleInfo, TableInfo};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A module that is ready to run: its code is mapped and registered, its types are canonical. Shared by all instances.
 pub struct LoadedModule {
@@ -21,14 +21,24 @@ pub struct LoadedModule {
     exceptions: Box<[RegisteredTypes]>,
     /// ABI signature id by type index; 0 unless a function type.
     signatures: Box<[u32]>,
+    /// Made when somebody asks.
+    source: OnceLock<SourceMap>,
+}
+
+impl std::fmt::Debug for LoadedModule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoadedModule").field("name", &self.info().name).finish_non_exhaustive()
+    }
 }
 
 impl LoadedModule {
     pub(crate) fn new(
         runtime: &Arc<Runtime>,
-        compiled: CompiledModule,
+        mut compiled: CompiledModule,
         bytes: Arc<[u8]>,
-    ) -> Result<LoadedModule, LoadError> {
+    ) -> Result<Arc<LoadedModule>, LoadError> {
+        // From now on the mapping has it.
+        let text = core::mem::take(&mut compiled.text);
         let compiled = Arc::new(compiled);
         let info = &compiled.info;
         let types = runtime.types().register(&info.rec_groups)?;
@@ -45,8 +55,9 @@ impl LoadedModule {
         let exported = info.exports.iter().filter(|e| e.kind == ExternKind::Func).map(|e| e.index).chain(info.start);
         runtime.prepare_entries(exported.map(|f| SignatureKinds::of(info.func_type(f))))?;
         let exports_by_name = info.exports.iter().enumerate().map(|(i, e)| (e.name.clone(), i)).collect();
-        let code = RegisteredCode::new(CodeObject::new(&compiled.text, CodeKind::Module(compiled.clone()))?);
-        Ok(LoadedModule {
+        let code = RegisteredCode::new(CodeObject::new(&text, CodeKind::Module(compiled.clone()))?);
+        drop(text);
+        let module = Arc::new(LoadedModule {
             runtime: runtime.clone(),
             types,
             bytes,
@@ -55,7 +66,30 @@ impl LoadedModule {
             exceptions: exceptions.into(),
             signatures,
             compiled,
-        })
+            source: OnceLock::new(),
+        });
+        module.code.set_owner(Arc::downgrade(&module));
+        Ok(module)
+    }
+
+    /// The machine code, as it is mapped.
+    pub fn text(&self) -> &[u8] {
+        self.code.text()
+    }
+
+    fn source(&self) -> &SourceMap {
+        self.source.get_or_init(|| SourceMap::read(&self.bytes))
+    }
+
+    /// The source positions of the instruction at a byte offset of the module, innermost inlined function first; empty when
+    /// the module carries no DWARF for it. The first call reads the DWARF.
+    pub fn symbols(&self, offset: u32) -> Vec<Symbol> {
+        self.source().symbols(offset)
+    }
+
+    /// Byte offset in the module of the body of function `func` (imports counted), where its locals are declared; `None` for imports.
+    pub fn body_start(&self, func: u32) -> Option<u32> {
+        self.source().body_start(func.checked_sub(self.info().imported_funcs)?)
     }
 
     /// The ABI signature id of type index `ty`.
@@ -82,7 +116,7 @@ impl LoadedModule {
     pub fn info(&self) -> &ModuleInfo {
         &self.compiled.info
     }
-    /// What the compiler made.
+    /// What the compiler made, without the text: [`text`](Self::text) has that.
     pub fn compiled(&self) -> &Arc<CompiledModule> {
         &self.compiled
     }

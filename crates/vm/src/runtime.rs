@@ -94,7 +94,7 @@ impl Runtime {
     ///
     /// [`LoadError`].
     pub fn load(self: &Arc<Self>, compiled: CompiledModule, bytes: Arc<[u8]>) -> Result<Arc<LoadedModule>, LoadError> {
-        LoadedModule::new(self, compiled, bytes).map(Arc::new)
+        LoadedModule::new(self, compiled, bytes)
     }
 
     pub(crate) fn new_collector(&self) -> Box<dyn Collector> {

@@ -81,10 +81,9 @@ unsafe fn try_handle(signal: c_int, info: &libc::siginfo_t, context: &mut libc::
     }
     let registers = &mut context.uc_mcontext.gregs;
     let at = FrameAt { pc: registers[libc::REG_RIP as usize] as usize, fp: registers[libc::REG_RBP as usize] as usize };
-    let code = Snapshot::take();
-    let Some(object) = code.lookup(at.pc) else { return false };
-    let Some(module) = object.module() else { return false };
-    let listed = module.traps.lookup((at.pc - object.start()) as u32);
+    let code = Snapshot::take_in_handler();
+    let Some(found) = code.instruction(at.pc) else { return false };
+    let listed = found.trap();
     let address = match signal {
         // SAFETY: these signals carry an address.
         libc::SIGSEGV | libc::SIGBUS => Some(unsafe { info.si_addr() } as usize),
@@ -97,7 +96,9 @@ unsafe fn try_handle(signal: c_int, info: &libc::siginfo_t, context: &mut libc::
         let Some(trap) = classify(listed, address, &*activation.guarded) else { return false };
         let trace = &*activation.trace;
         trace.count.set(0);
-        Walker::from_fault(at, activation).for_each(|frame| trace.push(frame.pc));
+        if trace.wanted {
+            Walker::from_fault(at, activation).for_each(|frame| trace.push(frame.pc));
+        }
         activation.fault.set(Some(Fault { trap, address }));
         let target = Target::entry(activation);
         registers[libc::REG_RIP as usize] = target.pc() as i64;

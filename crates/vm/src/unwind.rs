@@ -91,11 +91,13 @@ pub(crate) unsafe fn prepare(store: &mut Store, mut error: CallError) -> Target 
         }
     }
     store.state.note(&error);
-    match &mut error {
-        CallError::Trap(info) => fill(&mut info.backtrace, context, activation),
-        CallError::Host { backtrace, .. } => fill(backtrace, context, activation),
-        CallError::Exception => fill(&mut store.state.exception_backtrace, context, activation),
-        CallError::Panic(_) => {}
+    if store.state.captures_backtraces() {
+        match &mut error {
+            CallError::Trap(info) => fill(&mut info.backtrace, context, activation),
+            CallError::Host { backtrace, .. } => fill(backtrace, context, activation),
+            CallError::Exception => fill(&mut store.state.exception_backtrace, context, activation),
+            CallError::Panic(_) => {}
+        }
     }
     // SAFETY: the activation is in progress; only this thread looks at the record, and the signal handler does not touch
     // `raised`.
@@ -123,20 +125,19 @@ unsafe fn find_handler(store: &mut Store, exception: GcRef) -> Result<Option<Tar
     let code = Snapshot::take();
     // SAFETY: the caller's promise.
     for frame in unsafe { Walker::innermost(store.state.context(), store.state.activation) } {
-        let Some(object) = code.lookup(frame.pc - 1) else { continue };
-        let Some(module) = object.module() else { continue };
-        let Some(found) = module.handlers.lookup((frame.pc - object.start()) as u32) else { continue };
+        let Some(at) = code.return_to(frame.pc) else { continue };
+        let Some(found) = at.handlers() else { continue };
         let context = (frame.fp - found.context as usize) as *const *const u8;
         for handler in found.handlers {
             let matches = match handler.tag {
                 None => true,
                 // SAFETY: the compiler keeps the instance context there while the call is in progress, and a context of
                 // this module has a tag id there.
-                Some(index) => unsafe { tag_id(context.read(), &module.layout, index) == tag },
+                Some(index) => unsafe { tag_id(context.read(), &at.module.layout, index) == tag },
             };
             if matches {
                 return Ok(Some(Target {
-                    pc: object.at(handler.code) as usize,
+                    pc: at.object.at(handler.code) as usize,
                     fp: frame.fp,
                     sp: frame.fp - found.frame_size as usize,
                     payload: exception.raw() as usize,

@@ -130,14 +130,11 @@ impl Backtrace {
                 backtrace.omitted += 1;
                 continue;
             }
-            // A call may be the last instruction of its range: look at the call, not at what follows it.
-            let pc = if faulted && i == 0 { pc } else { pc.wrapping_sub(1) };
-            let Some(object) = code.lookup(pc) else { continue };
-            let Some(module) = object.module() else { continue };
-            let offset = (pc - object.start()) as u32;
-            let Some(defined) = module.func_at(offset) else { continue };
-            let func = module.info.imported_funcs + defined;
-            backtrace.frames.push(Frame { module: module.clone(), func, offset: module.addresses.lookup(offset) });
+            let at = if faulted && i == 0 { code.instruction(pc) } else { code.return_to(pc) };
+            let Some(at) = at else { continue };
+            let (Some(defined), Some(module)) = (at.defined(), at.object.owner()) else { continue };
+            let func = at.module.info.imported_funcs + defined;
+            backtrace.frames.push(Frame { module, func, offset: at.wasm_offset() });
         }
         backtrace
     }

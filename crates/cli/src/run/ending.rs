@@ -44,7 +44,7 @@ pub(crate) fn of_call(args: &RunArgs, store: &mut Store<Host>, error: Error) -> 
         return with(full, Some(&full.backtrace));
     }
     if let Some(thrown) = error.downcast_ref::<ThrownException>() {
-        return with(&format_args!("uncaught exception{}", payload(store, thrown)), None);
+        return with(&format_args!("uncaught exception{}", payload(store, thrown)), Some(thrown.backtrace()));
     }
     match error.downcast::<io::Error>() {
         // From `print_char`: its output has no destination any more.

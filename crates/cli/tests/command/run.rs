@@ -102,6 +102,9 @@ fn an_uncaught_exception_is_134() {
     let ended = here.heapwright(["run", "e.wat"]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(134), "hello\n"));
     assert!(ended.err.contains("uncaught exception with 7, 1.5"), "{}", ended.err);
+    assert!(ended.err.contains("!<wasm function "), "where it was thrown: {}", ended.err);
+    let ended = here.heapwright(["run", "--no-backtrace", "e.wat"]);
+    assert_eq!((ended.code, ended.err.as_str()), (Some(134), "error: e.wat: uncaught exception with 7, 1.5\n"));
 }
 
 #[test]

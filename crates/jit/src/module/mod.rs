@@ -2,6 +2,7 @@
 
 mod constants;
 pub(crate) mod convert;
+mod debug;
 mod layouts;
 mod names;
 mod parse;
@@ -13,6 +14,7 @@ use std::ops::Range;
 
 use crate::abi::{InstanceCounts, InstanceLayout};
 
+pub use debug::DebugMap;
 pub use parse::{FunctionBody, ParsedModule, parse};
 
 /// What a module declares. Index spaces have imports first; every use of a defined type is a

@@ -1,7 +1,12 @@
-//! Machine code in the process: where it is mapped and how it is found again by address.
+//! Machine code in the process: where it is mapped, how it is found again by address, and what is known about an address.
 
+mod lookup;
 mod object;
 mod registry;
+mod source;
 
+pub use lookup::{CodeLocation, code_at};
 pub(crate) use object::{CodeKind, CodeObject};
 pub(crate) use registry::{RegisteredCode, Snapshot};
+pub(crate) use source::SourceMap;
+pub use source::Symbol;

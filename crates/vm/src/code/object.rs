@@ -1,9 +1,10 @@
 //! A mapped text and what is known about it.
 
+use crate::LoadedModule;
 use crate::mapping::Reservation;
 use heapwright_gc_heap::MemoryError;
 use heapwright_jit::artifact::CompiledModule;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 /// What a text is.
 pub(crate) enum CodeKind {
@@ -18,6 +19,8 @@ pub(crate) struct CodeObject {
     mapping: Reservation,
     length: usize,
     pub(crate) kind: CodeKind,
+    /// The module that owns the text, once it is made. Weak: the module owns its registration.
+    owner: OnceLock<Weak<LoadedModule>>,
 }
 
 impl CodeObject {
@@ -29,7 +32,7 @@ impl CodeObject {
         unsafe { core::ptr::copy_nonoverlapping(text.as_ptr(), mapping.base(), text.len()) };
         // x86-64 keeps instruction fetch coherent with stores; other targets flush here.
         mapping.make_executable()?;
-        Ok(CodeObject { mapping, length: text.len(), kind })
+        Ok(CodeObject { mapping, length: text.len(), kind, owner: OnceLock::new() })
     }
 
     /// Address of the first byte.
@@ -48,11 +51,27 @@ impl CodeObject {
         self.mapping.base().wrapping_add(offset as usize)
     }
 
+    /// The bytes of the text.
+    pub(crate) fn text(&self) -> &[u8] {
+        // SAFETY: readable as long as the mapping, which is this value's; not written since it became executable.
+        unsafe { core::slice::from_raw_parts(self.mapping.base(), self.length) }
+    }
+
     /// The module, unless these are stubs.
     pub(crate) fn module(&self) -> Option<&Arc<CompiledModule>> {
         match &self.kind {
             CodeKind::Module(module) => Some(module),
             CodeKind::Stub => None,
         }
+    }
+
+    /// Says which module the text belongs to. Once.
+    pub(crate) fn set_owner(&self, owner: Weak<LoadedModule>) {
+        let _ = self.owner.set(owner);
+    }
+
+    /// The module that owns the text; `None` for stubs, and while the module is being made or taken apart.
+    pub(crate) fn owner(&self) -> Option<Arc<LoadedModule>> {
+        self.owner.get()?.upgrade()
     }
 }

@@ -4,10 +4,13 @@
 //! one of them is the signal handler: a reader counts itself in, reads the current list, and counts itself out. A writer
 //! publishes a new list and frees old ones only after it has seen the count at zero: whoever counts himself in
 //! later sees the new list.
+//!
+//! A list that could not be freed because somebody was reading keeps code alive that is no longer registered. So the last
+//! reader to leave frees it, unless it is the signal handler, which must not: the next ordinary reader or writer does.
 
 use super::CodeObject;
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 
 type List = Vec<Arc<CodeObject>>;
@@ -15,6 +18,8 @@ type List = Vec<Arc<CodeObject>>;
 static CURRENT: AtomicPtr<List> = AtomicPtr::new(null_mut());
 static READERS: AtomicUsize = AtomicUsize::new(0);
 static WRITER: Mutex<Retired> = Mutex::new(Retired(Vec::new()));
+/// Whether there are retired lists.
+static LEFTOVERS: AtomicBool = AtomicBool::new(false);
 
 /// Lists that a reader may still look at.
 struct Retired(Vec<*mut List>);
@@ -60,36 +65,63 @@ fn replace(change: impl FnOnce(&mut List)) {
     if !old.is_null() {
         retired.0.push(old);
     }
+    free(&mut retired);
+}
+
+/// Frees what nobody can be reading.
+fn free(retired: &mut Retired) {
     if READERS.load(SeqCst) == 0 {
         for list in retired.0.drain(..) {
-            // SAFETY: made by `Box::into_raw` above and no longer current. All readers that could have seen it are gone:
-            // the count was zero after it was replaced.
+            // SAFETY: made by `Box::into_raw` in `replace` and no longer current. All readers that could have seen it are
+            // gone: the count was zero after it was replaced.
             drop(unsafe { Box::from_raw(list) });
         }
     }
+    LEFTOVERS.store(!retired.0.is_empty(), SeqCst);
 }
 
 /// The registry at one moment. Cheap; held for a walk or a lookup.
-pub(crate) struct Snapshot(&'static [Arc<CodeObject>]);
+pub(crate) struct Snapshot {
+    list: &'static [Arc<CodeObject>],
+    in_handler: bool,
+}
 
 impl Snapshot {
+    /// For everybody but the signal handler.
     pub(crate) fn take() -> Snapshot {
+        Snapshot::enter(false)
+    }
+
+    /// For the signal handler: takes no lock and frees nothing, now or when it is dropped.
+    pub(crate) fn take_in_handler() -> Snapshot {
+        Snapshot::enter(true)
+    }
+
+    fn enter(in_handler: bool) -> Snapshot {
         READERS.fetch_add(1, SeqCst);
         // SAFETY: counted in, this reader keeps every list alive that was current since (see `replace`); the list is
         // not handed out beyond the snapshot's life.
-        Snapshot(unsafe { CURRENT.load(SeqCst).as_ref() }.map_or(&[], |list| list.as_slice()))
+        let list = unsafe { CURRENT.load(SeqCst).as_ref() }.map_or(&[][..], |list| list.as_slice());
+        Snapshot { list, in_handler }
     }
 
     /// The code that contains `pc`.
     pub(crate) fn lookup(&self, pc: usize) -> Option<&Arc<CodeObject>> {
-        let i = self.0.partition_point(|c| c.start() <= pc).checked_sub(1)?;
-        Some(&self.0[i]).filter(|c| pc < c.end())
+        let i = self.list.partition_point(|c| c.start() <= pc).checked_sub(1)?;
+        Some(&self.list[i]).filter(|c| pc < c.end())
     }
 }
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        READERS.fetch_sub(1, SeqCst);
+        let last = READERS.fetch_sub(1, SeqCst) == 1;
+        if last && !self.in_handler && LEFTOVERS.load(SeqCst) {
+            // A writer at work will see to it itself; and a thread that is writing can be here, when what it drops looks
+            // something up, so waiting is out of the question.
+            if let Ok(mut retired) = WRITER.try_lock() {
+                free(&mut retired);
+            }
+        }
     }
 }
 

@@ -21,6 +21,11 @@ impl Store {
         self.state.exception_backtrace = Backtrace::default();
     }
 
+    /// Says where the exception that was [set](Self::set_exception) came from, when it has passed frames before.
+    pub fn set_exception_backtrace(&mut self, backtrace: Backtrace) {
+        self.state.exception_backtrace = backtrace;
+    }
+
     /// The frames that the last uncaught exception left without finding a handler.
     pub fn exception_backtrace(&self) -> &Backtrace {
         &self.state.exception_backtrace

@@ -48,6 +48,8 @@ pub struct StoreConfig {
     pub heap: HeapConfig,
     /// Bytes of stack that compiled code may use, counted from the outermost call.
     pub max_wasm_stack: usize,
+    /// Whether traps, uncaught exceptions and host errors carry the frames that they passed.
+    pub backtraces: bool,
 }
 
 /// Decides about growth; asked before anything is allocated.
@@ -153,7 +155,7 @@ impl Store {
             context,
             interrupts: interrupt::Link::new(context.as_ptr()),
             guarded,
-            trace: Box::new(RawTrace::new()),
+            trace: Box::new(RawTrace::new(config.backtraces)),
             heap_memory: Some(heap_memory),
             heap_base,
             event_sink: None,
@@ -257,7 +259,7 @@ impl Store {
         self.state.poisoned = true;
     }
 
-    /// The compiled frames of all calls in progress.
+    /// The compiled frames of all calls in progress, whether backtraces are captured or not.
     pub fn backtrace(&self) -> Backtrace {
         // SAFETY: the store is alive, and with `&self` at hand its compiled code is not running.
         let walker = unsafe { Walker::all(self.state.context(), self.state.activation) };
@@ -342,6 +344,10 @@ impl StoreState {
     /// The context that compiled code shares.
     pub(crate) fn context(&self) -> *mut StoreContext {
         self.context.as_ptr()
+    }
+
+    pub(crate) fn captures_backtraces(&self) -> bool {
+        self.config.backtraces
     }
 
     /// Remembers what an error says about the store.

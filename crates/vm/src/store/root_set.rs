@@ -1,10 +1,9 @@
 //! Where a store's references are.
 
 use super::StoreState;
-use crate::code::{CodeObject, Snapshot};
+use crate::code::Snapshot;
 use crate::walk::Walker;
 use heapwright_gc_heap::{GcRef, HeapCorrupted, RootKind, RootSet, Value};
-use std::sync::Arc;
 
 type Visit<'a> = &'a mut dyn FnMut(RootKind, &mut GcRef) -> Result<(), HeapCorrupted>;
 
@@ -53,7 +52,7 @@ impl StoreState {
         for frame in unsafe { Walker::all(self.context(), self.activation) } {
             let entry = &mut cache[frame.pc / 2 % CACHED];
             if entry.0 != frame.pc {
-                *entry = (frame.pc, code.lookup(frame.pc - 1).and_then(|c| slots(c, frame.pc)).unwrap_or(&[]));
+                *entry = (frame.pc, code.return_to(frame.pc).and_then(|at| at.stack_map()).unwrap_or(&[]));
             }
             for &slot in entry.1 {
                 // SAFETY: the compiler has spilled a reference there and reloads it after the call.
@@ -62,8 +61,4 @@ impl StoreState {
         }
         Ok(())
     }
-}
-
-fn slots(code: &Arc<CodeObject>, pc: usize) -> Option<&[u32]> {
-    code.module()?.stack_maps.lookup((pc - code.start()) as u32)
 }
