@@ -1,10 +1,11 @@
 //! Settings of an engine.
 
-use crate::EventSink;
 use crate::listeners::Shared;
+use crate::{EventSink, Result};
+use anyhow::bail;
 use heapwright_collectors::Registration;
 use heapwright_gc_heap::{HeapConfig, SizingPolicy, Spec};
-use heapwright_jit::Settings;
+use heapwright_jit::{Settings, Target};
 use std::fmt;
 
 /// A collector that an engine can use.
@@ -59,6 +60,8 @@ pub struct Config {
     pub(crate) collector: Collector,
     pub(crate) heap: HeapConfig,
     pub(crate) settings: Settings,
+    /// What was asked for, if anything was.
+    pub(crate) signals: Option<bool>,
     pub(crate) max_wasm_stack: usize,
     pub(crate) events: Option<Shared>,
     pub(crate) backtraces: bool,
@@ -88,6 +91,7 @@ impl Default for Config {
             collector: Collector::default(),
             heap: HeapConfig { initial: 1 << 20, max: u64::MAX, sizing: SizingPolicy::Growing, zeal: 0 },
             settings: Settings::default(),
+            signals: None,
             max_wasm_stack: 512 << 10,
             events: None,
             backtraces: true,
@@ -140,8 +144,25 @@ impl Config {
         self
     }
 
-    /// Whether null accesses, memory bounds and divisions trap by hardware faults (the default) or by explicit checks.
+    /// What modules are compiled for: the triple of this machine (the default), or `pulley64`, bytecode that an interpreter runs.
+    ///
+    /// The interpreter is some ten times slower than machine code, and needs neither executable memory nor signal handlers.
+    ///
+    /// # Errors
+    ///
+    /// When code for the target cannot run here.
+    pub fn target(&mut self, triple: &str) -> Result<&mut Self> {
+        let Some(target) = Target::by_triple(triple) else {
+            bail!("unsupported target `{triple}`: it must be `{}` or `{}`", Target::Native.triple(), Target::PULLEY64);
+        };
+        self.settings.target = target;
+        Ok(self)
+    }
+
+    /// Whether null accesses, memory bounds and divisions trap by hardware faults, or by explicit checks. The default is faults,
+    /// except for the target `pulley64`, which has only checks.
     pub fn signals_based_traps(&mut self, enable: bool) -> &mut Self {
+        self.signals = Some(enable);
         self.settings.signal_traps = enable;
         self
     }

@@ -3,6 +3,7 @@
 use crate::listeners::Shared;
 use crate::{Collector, Config, Result, WasmBacktraceDetails};
 use anyhow::bail;
+use heapwright_jit::Target;
 use heapwright_vm::{Runtime, StoreConfig};
 use std::sync::Arc;
 
@@ -23,8 +24,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When the configuration makes no sense (a maximum heap of zero, an initial heap above the maximum), or the machine lacks
-    /// what compiled code needs.
+    /// When the configuration makes no sense (a maximum heap of zero, an initial heap above the maximum, traps by signals for an
+    /// interpreter), or the machine lacks what compiled code needs.
     pub fn new(config: &Config) -> Result<Engine> {
         if config.heap.max == 0 {
             bail!("the maximum heap size must be more than 0 bytes");
@@ -35,6 +36,9 @@ impl Engine {
                 config.heap.initial,
                 config.heap.max
             );
+        }
+        if config.settings.target == Target::Pulley64 && config.signals == Some(true) {
+            bail!("the target `{}` has no traps by signals", Target::PULLEY64);
         }
         let runtime = Runtime::new(config.settings.clone(), config.collector.0.create)?;
         let backtrace_details = match config.backtrace_details {

@@ -140,6 +140,10 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true, help_heading = DEVELOPMENT)]
     pub(crate) zeal: u32,
 
+    /// Compile for this machine, or to bytecode for the interpreter: `pulley64` (default: this machine)
+    #[arg(long, value_name = "TRIPLE", value_parser = target)]
+    pub(crate) target: Option<String>,
+
     /// Trap by explicit checks instead of hardware faults
     #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
     pub(crate) no_signals: bool,
@@ -215,6 +219,10 @@ pub(crate) struct InspectArgs {
     pub(crate) file: PathBuf,
 }
 
+fn target(triple: &str) -> Result<String, String> {
+    Config::new().target(triple).map(|_| triple.to_owned()).map_err(|e| e.to_string())
+}
+
 fn collector_name() -> PossibleValuesParser {
     PossibleValuesParser::new(Collector::all().map(|c| c.name()))
 }
@@ -252,8 +260,13 @@ impl EngineArgs {
             .wasm_backtrace(!self.no_backtrace)
             .wasm_backtrace_details(WasmBacktraceDetails::Enable)
             .zeal(self.dev.zeal)
-            .signals_based_traps(!self.dev.no_signals)
             .optimize(!self.dev.no_optimize);
+        if self.dev.no_signals {
+            config.signals_based_traps(false);
+        }
+        if let Some(target) = &self.dev.target {
+            config.target(target).map_err(|e| e.to_string())?;
+        }
         match (self.initial_heap, self.max_heap) {
             (Some(initial), Some(max)) if initial > max => {
                 return Err(format!("--initial-heap ({initial} bytes) is more than --max-heap ({max} bytes)"));

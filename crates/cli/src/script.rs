@@ -24,6 +24,7 @@ pub(crate) fn run(args: &WastArgs) -> Result<u8, Failure> {
             let options = Options {
                 collector,
                 zeal: args.dev.zeal,
+                target: args.dev.target.clone(),
                 signals: !args.dev.no_signals,
                 optimize: !args.dev.no_optimize,
                 parallel: true,

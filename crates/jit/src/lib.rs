@@ -10,4 +10,4 @@ mod gc;
 pub mod module;
 mod translate;
 
-pub use compile::{CompileError, Compiler, FunctionText, Settings, StubText, Stubs, features};
+pub use compile::{CompileError, Compiler, FunctionText, Settings, StubText, Stubs, Target, features};

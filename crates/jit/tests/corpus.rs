@@ -30,7 +30,7 @@ fn programs(folder: &str) -> Vec<PathBuf> {
 }
 
 fn compile_all(folder: &str) {
-    let compiler = Compiler::native(Settings { verify: true, ..Settings::default() }, &SPEC).expect("supported");
+    let compiler = Compiler::new(Settings { verify: true, ..Settings::default() }, &SPEC).expect("supported");
     for path in programs(folder) {
         let bytes = std::fs::read(&path).expect("a readable file");
         let module = compiler.compile_module(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));

@@ -20,6 +20,7 @@ mod code;
 mod error;
 mod ids;
 mod instance;
+mod interpreter;
 mod mapping;
 mod module;
 mod runtime;

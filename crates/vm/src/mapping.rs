@@ -6,7 +6,8 @@ use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, m
 /// A private mapping that nobody else uses.
 ///
 /// Invariant (kept by this module): `[base, base + size)` is mapped by this value and unmapped only by its drop;
-/// `[base, base + committed)` is readable and writable unless [`make_executable`](Reservation::make_executable) was called.
+/// `[base, base + committed)` is readable and writable unless [`make_executable`](Reservation::make_executable) or
+/// [`make_read_only`](Reservation::make_read_only) was called.
 pub(crate) struct Reservation {
     base: *mut u8,
     size: usize,
@@ -62,9 +63,18 @@ impl Reservation {
 
     /// Takes the right to write away and gives the right to execute, for good.
     pub(crate) fn make_executable(&mut self) -> Result<(), MemoryError> {
+        self.seal(MprotectFlags::READ | MprotectFlags::EXEC)
+    }
+
+    /// Takes the right to write away, for good.
+    pub(crate) fn make_read_only(&mut self) -> Result<(), MemoryError> {
+        self.seal(MprotectFlags::READ)
+    }
+
+    fn seal(&mut self, rights: MprotectFlags) -> Result<(), MemoryError> {
         // SAFETY: the whole mapping is this value's, and no reference into it is alive: `&mut self`.
-        let changed = unsafe { mprotect(self.base.cast(), self.size, MprotectFlags::READ | MprotectFlags::EXEC) };
-        changed.map_err(|e| MemoryError(format!("cannot make {} bytes executable: {e}", self.size)))
+        let changed = unsafe { mprotect(self.base.cast(), self.size, rights) };
+        changed.map_err(|e| MemoryError(format!("cannot protect {} bytes of code: {e}", self.size)))
     }
 }
 

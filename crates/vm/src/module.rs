@@ -55,7 +55,8 @@ impl LoadedModule {
         let exported = info.exports.iter().filter(|e| e.kind == ExternKind::Func).map(|e| e.index).chain(info.start);
         runtime.prepare_entries(exported.map(|f| SignatureKinds::of(info.func_type(f))))?;
         let exports_by_name = info.exports.iter().enumerate().map(|(i, e)| (e.name.clone(), i)).collect();
-        let code = RegisteredCode::new(CodeObject::new(&text, CodeKind::Module(compiled.clone()))?);
+        let kind = CodeKind::Module(compiled.clone());
+        let code = RegisteredCode::new(CodeObject::for_target(runtime.target(), &text, kind)?);
         drop(text);
         let module = Arc::new(LoadedModule {
             runtime: runtime.clone(),

@@ -6,7 +6,7 @@ use hashbrown::{HashMap, HashSet};
 use heapwright_gc_heap::{Collector, Spec, TypeRegistry};
 use heapwright_jit::abi::SignatureKinds;
 use heapwright_jit::artifact::CompiledModule;
-use heapwright_jit::{Compiler, Settings, StubText, Stubs};
+use heapwright_jit::{Compiler, Settings, StubText, Stubs, Target};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Makes a collector for a new heap.
@@ -23,8 +23,8 @@ pub struct Runtime {
 }
 
 /// Stubs made so far. They live as long as the runtime.
-#[derive(Default)]
 struct StubCache {
+    target: Target,
     entries: HashMap<SignatureKinds, EntryStub>,
     host_calls: HashMap<SignatureKinds, usize>,
     code: Vec<RegisteredCode>,
@@ -44,22 +44,26 @@ pub(crate) struct EntryStub {
 }
 
 impl Runtime {
-    /// A runtime for this machine. Installs the process's signal handlers when `settings.signal_traps` is on.
+    /// A runtime. Installs the process's signal handlers, unless the target is an interpreter's.
     ///
     /// # Errors
     ///
     /// [`LoadError`].
     pub fn new(settings: Settings, collector: CollectorFactory) -> Result<Arc<Runtime>, LoadError> {
         let spec = collector().spec();
-        // Stack overflow and `unreachable` are hardware traps whatever the setting says about memory accesses.
-        signals::install().map_err(LoadError::Signals)?;
-        let compiler = Compiler::native(settings, spec)?;
+        let target = settings.target;
+        if target == Target::Native {
+            // Stack overflow is a hardware trap whatever the setting says about other traps.
+            signals::install().map_err(LoadError::Signals)?;
+        }
+        let compiler = Compiler::new(settings, spec)?;
         let types = Arc::new(TypeRegistry::new(spec.header_layout())?);
         let text = compiler.compile_stubs(Stubs::Builtins)?;
-        let code = RegisteredCode::new(CodeObject::new(&text.text, CodeKind::Stub)?);
+        let code = RegisteredCode::new(CodeObject::for_target(target, &text.text, CodeKind::Stub)?);
         let mut builtin_table: Vec<usize> = text.stubs.iter().map(|s| code.at(s.start) as usize).collect();
         builtin_table.extend(builtins::implementations());
-        let stubs = Mutex::new(StubCache { code: vec![code], ..StubCache::default() });
+        let (entries, host_calls) = Default::default();
+        let stubs = Mutex::new(StubCache { target, entries, host_calls, code: vec![code] });
         Ok(Arc::new(Runtime { types, compiler, collector, builtin_table: builtin_table.into(), stubs }))
     }
 
@@ -76,6 +80,11 @@ impl Runtime {
     /// The collector's declaration.
     pub fn spec(&self) -> &'static Spec {
         self.compiler.spec()
+    }
+
+    /// What code is generated for.
+    pub(crate) fn target(&self) -> Target {
+        self.compiler.settings().target
     }
 
     /// Compiles a module in the binary format and makes it ready to run.
@@ -154,7 +163,7 @@ impl Runtime {
 impl StubCache {
     /// Maps stubs and returns the address of their text.
     fn map(&mut self, text: &StubText) -> Result<usize, LoadError> {
-        let code = RegisteredCode::new(CodeObject::new(&text.text, CodeKind::Stub)?);
+        let code = RegisteredCode::new(CodeObject::for_target(self.target, &text.text, CodeKind::Stub)?);
         let start = code.start();
         self.code.push(code);
         Ok(start)

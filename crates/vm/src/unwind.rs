@@ -1,7 +1,9 @@
 //! Leaving builtins and host functions other than by returning: to an exception handler, or to the entry trampoline.
 //!
-//! The jump skips the Rust frames between the builtin and the compiled code that called it. Those are the `extern "C"`
-//! shells in `builtins` and `store::host`, which own nothing when they jump.
+//! [`prepare`] decides where to; it is the same for machine code and for an interpreter, whose frames look alike. Machine code is
+//! reached by a [`jump`] that skips the Rust frames between the builtin and the compiled code that called it. Those are the
+//! `extern "C"` shells in `builtins` and `store::host`, which own nothing when they jump. An interpreter sets its registers
+//! and goes on.
 
 use crate::activation::Activation;
 use crate::code::Snapshot;
@@ -41,6 +43,10 @@ impl Target {
     }
     pub(crate) fn sp(&self) -> usize {
         self.sp
+    }
+    /// What the first payload register must hold.
+    pub(crate) fn payload(&self) -> usize {
+        self.payload
     }
 }
 

@@ -1,7 +1,7 @@
 //! How scripts are run.
 
 use crate::Dialect;
-use heapwright::{Collector, Config, SizingPolicy};
+use heapwright::{Collector, Config, Result, SizingPolicy};
 
 /// How scripts are run: the engine's settings and what becomes of output.
 #[derive(Clone, Debug)]
@@ -10,6 +10,8 @@ pub struct Options {
     pub collector: Collector,
     /// Collect at every `n`-th allocation and verify the heap after each; 0 is off.
     pub zeal: u32,
+    /// What modules are compiled for, if not this machine: see [`Config::target`].
+    pub target: Option<String>,
     /// Whether traps come from hardware faults rather than explicit checks.
     pub signals: bool,
     /// Whether the code generator's optimiser runs.
@@ -34,6 +36,7 @@ impl Default for Options {
         Options {
             collector: Collector::default(),
             zeal: 0,
+            target: None,
             signals: true,
             optimize: true,
             parallel: false,
@@ -48,14 +51,19 @@ impl Default for Options {
 
 impl Options {
     /// The engine's configuration.
-    pub fn config(&self) -> Config {
+    ///
+    /// # Errors
+    ///
+    /// When code for the target cannot run here.
+    pub fn config(&self) -> Result<Config> {
         let mut config = Config::new();
-        config
-            .collector(self.collector)
-            .zeal(self.zeal)
-            .signals_based_traps(self.signals)
-            .optimize(self.optimize)
-            .parallel_compilation(self.parallel);
+        config.collector(self.collector).zeal(self.zeal).optimize(self.optimize).parallel_compilation(self.parallel);
+        if !self.signals {
+            config.signals_based_traps(false);
+        }
+        if let Some(target) = &self.target {
+            config.target(target)?;
+        }
         if let Some(bytes) = self.initial_heap {
             config.initial_heap(bytes);
         }
@@ -65,6 +73,6 @@ impl Options {
         if let Some(policy) = self.heap_policy {
             config.heap_policy(policy);
         }
-        config
+        Ok(config)
     }
 }

@@ -20,7 +20,7 @@ use wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke, Wat};
 ///
 /// When the options make no sense as a configuration, or no engine or store can be made.
 pub fn run_script(options: &Options, name: &str, contents: &str) -> Result<Summary> {
-    let engine = Engine::new(&options.config())?;
+    let engine = Engine::new(&options.config()?)?;
     let mut store = Store::new(&engine, ())?;
     let hosts = spectest::hosts(&engine, &mut store, options)?;
 

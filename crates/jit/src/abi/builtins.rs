@@ -149,3 +149,61 @@ impl Builtin {
         sig
     }
 }
+
+/// How code of an interpreter leaves it: the operand of its host-call instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostCall {
+    /// A builtin, with the arguments and the result of [`Builtin::host_signature`] in the integer registers.
+    Builtin(Builtin),
+    /// A host function: [`HostFuncContext::call`](super::HostFuncContext::call), with its two arguments.
+    Function,
+}
+
+impl HostCall {
+    /// The operand.
+    pub fn id(self) -> u8 {
+        match self {
+            HostCall::Builtin(builtin) => builtin as u8,
+            HostCall::Function => u8::MAX,
+        }
+    }
+
+    /// What an operand means.
+    pub fn from_id(id: u8) -> Option<HostCall> {
+        match id {
+            u8::MAX => Some(HostCall::Function),
+            id => Builtin::ALL.get(usize::from(id)).copied().map(HostCall::Builtin),
+        }
+    }
+
+    /// The signature of the call in the stub that makes it. The interpreter keeps its registers during a host call, but for
+    /// the result.
+    pub fn signature(self, host: CallConv) -> Signature {
+        match self {
+            // A stub under `PreserveAll` would save whatever a call under another convention may change.
+            HostCall::Builtin(builtin) if builtin.is_cold() => builtin.signature(CallConv::PreserveAll),
+            HostCall::Builtin(builtin) => builtin.host_signature(host),
+            HostCall::Function => {
+                let mut signature = Signature::new(host);
+                signature.params.extend([AbiParam::new(types::I64); 2]);
+                signature
+            }
+        }
+    }
+}
+
+const _: () = assert!(Builtin::ALL.len() < u8::MAX as usize);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_calls_and_operands_correspond() {
+        let calls = Builtin::ALL.iter().map(|&b| HostCall::Builtin(b)).chain([HostCall::Function]);
+        for call in calls {
+            assert_eq!(HostCall::from_id(call.id()), Some(call));
+        }
+        assert_eq!(HostCall::from_id(Builtin::ALL.len() as u8), None);
+    }
+}

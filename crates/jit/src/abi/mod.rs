@@ -18,7 +18,7 @@ mod signature;
 mod store_context;
 mod trap;
 
-pub use builtins::{Builtin, BuiltinType};
+pub use builtins::{Builtin, BuiltinType, HostCall};
 pub use instance::{InstanceCounts, InstanceLayout};
 pub use signature::{Kind, SignatureKinds, clif_type, tail_signature};
 pub use store_context::{FuncEntry, FuncImport, GlobalCell, HostFuncContext, MemoryCell, StoreContext, TableCell};

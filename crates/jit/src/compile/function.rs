@@ -1,5 +1,6 @@
 //! One function: from a body, or from finished CLIF, to code with tables.
 
+use super::stubs::{HostCallReloc, host_calls};
 use super::{CompileError, Compiler, size};
 use crate::abi::{InstanceLayout, Kind, SignatureKinds, Trap};
 use crate::artifact::{AddressMap, Handler, HandlerTable, Handlers, StackMaps, TrapTable};
@@ -11,7 +12,8 @@ use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{self, ExternalName, Function, SourceLoc, UserExternalName, UserFuncName};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{
-    Context, ExceptionContextLoc, FinalizedMachCallSite, FinalizedMachExceptionHandler, FinalizedRelocTarget,
+    CompiledCode, Context, ExceptionContextLoc, FinalizedMachCallSite, FinalizedMachExceptionHandler,
+    FinalizedRelocTarget,
 };
 use cranelift_control::ControlPlane;
 use cranelift_frontend::FunctionBuilderContext;
@@ -124,22 +126,19 @@ impl Worker {
         self.emit(isa, Some(index))
     }
 
-    /// Compiles a stub that `build` makes and gives its code; the compiled buffer stays in [`Worker::context`].
+    /// Compiles a stub that `build` makes and gives its code and its host calls; the compiled buffer stays in [`Worker::context`].
     pub(super) fn compile_stub(
         &mut self,
         isa: &dyn TargetIsa,
         signature: ir::Signature,
         build: impl FnOnce(&mut Function, &mut FunctionBuilderContext),
-    ) -> Result<&cranelift_codegen::CompiledCode, CompileError> {
+    ) -> Result<(&CompiledCode, Vec<HostCallReloc>), CompileError> {
         self.context.clear();
         self.context.func.signature = signature;
         build(&mut self.context.func, &mut self.builder);
         self.emit(isa, None)?;
         let code = self.context.compiled_code().expect("compilation has succeeded");
-        if let Some(reloc) = code.buffer.relocs().first() {
-            return Err(CompileError::Internal { function: None, message: format!("a stub needs {reloc:?}") });
-        }
-        Ok(code)
+        Ok((code, host_calls(&self.context.func, code)?))
     }
 
     /// Runs Cranelift; the result is left in the context.

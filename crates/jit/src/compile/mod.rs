@@ -13,5 +13,5 @@ mod tests;
 
 pub use error::CompileError;
 pub use explain::FunctionText;
-pub use settings::{Compiler, Settings, features};
+pub use settings::{Compiler, Settings, Target, features};
 pub use stubs::{StubText, Stubs};

@@ -1,17 +1,54 @@
 //! The compiler object and its settings.
 
 use super::CompileError;
-use cranelift_codegen::isa::{CallConv, OwnedTargetIsa};
+use cranelift_codegen::isa::{self, CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use heapwright_gc_heap::Spec;
-use target_lexicon::Architecture;
+use target_lexicon::{Architecture, Triple};
 use wasmparser::WasmFeatures;
+
+/// What code is generated for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// The processor that we run on.
+    #[default]
+    Native,
+    /// The bytecode of the Pulley interpreter with 64-bit addresses.
+    Pulley64,
+}
+
+impl Target {
+    /// The triple's name of the interpreter's target.
+    pub const PULLEY64: &'static str = "pulley64";
+
+    /// The target that a triple names; `None` when code for it cannot run here.
+    pub fn by_triple(name: &str) -> Option<Target> {
+        if name == Target::PULLEY64 {
+            return Some(Target::Pulley64);
+        }
+        let triple: Triple = name.parse().ok()?;
+        let host = Triple::host();
+        let alike = (triple.architecture, triple.operating_system) == (host.architecture, host.operating_system);
+        alike.then_some(Target::Native)
+    }
+
+    /// The triple, for messages.
+    pub fn triple(self) -> String {
+        match self {
+            Target::Native => Triple::host().to_string(),
+            Target::Pulley64 => Target::PULLEY64.to_string(),
+        }
+    }
+}
 
 /// What changes the generated code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
+    /// What code is generated for.
+    pub target: Target,
     /// Traps of null accesses, memory bounds and division come from hardware faults. Off: explicit checks that call
-    /// `RaiseTrap`.
+    /// `RaiseTrap`. Means nothing for an interpreter, whose instructions fault in *our* code: see
+    /// [`Settings::faults_trap`] and [`Settings::instructions_trap`].
     pub signal_traps: bool,
     /// Cranelift's optimiser runs.
     pub optimize: bool,
@@ -32,6 +69,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            target: Target::Native,
             signal_traps: true,
             optimize: true,
             verify: cfg!(debug_assertions),
@@ -41,6 +79,19 @@ impl Default for Settings {
             epochs: false,
             memory_guard: 32 << 20,
         }
+    }
+}
+
+impl Settings {
+    /// Whether an access to memory that is not mapped becomes a trap. Where not, every access is checked before it is made.
+    pub fn faults_trap(&self) -> bool {
+        self.signal_traps && self.target == Target::Native
+    }
+
+    /// Whether an instruction that traps by itself (a trap, a division, a conversion) becomes a trap of the program. Where not,
+    /// its condition is tested and `RaiseTrap` called.
+    pub fn instructions_trap(&self) -> bool {
+        self.signal_traps || self.target == Target::Pulley64
     }
 }
 
@@ -67,12 +118,12 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// A compiler for this machine.
+    /// A compiler for the target of the settings, which may use all that this machine has.
     ///
     /// # Errors
     ///
     /// [`CompileError::Target`] when the machine lacks what compiled code needs.
-    pub fn native(settings: Settings, spec: &'static Spec) -> Result<Compiler, CompileError> {
+    pub fn new(settings: Settings, spec: &'static Spec) -> Result<Compiler, CompileError> {
         Compiler::with_features_of(Processor::This, settings, spec)
     }
 
@@ -80,7 +131,7 @@ impl Compiler {
     ///
     /// # Errors
     ///
-    /// As [`Compiler::native`].
+    /// As [`Compiler::new`].
     pub fn baseline(settings: Settings, spec: &'static Spec) -> Result<Compiler, CompileError> {
         Compiler::with_features_of(Processor::Oldest, settings, spec)
     }
@@ -138,17 +189,12 @@ fn isa_for(
     optimize: bool,
     registers: &str,
 ) -> Result<OwnedTargetIsa, CompileError> {
-    let unsupported = |e: &str| CompileError::Target(e.to_string());
-    let mut builder = cranelift_native::builder_with_options(processor == Processor::This).map_err(unsupported)?;
+    let builder = match settings.target {
+        Target::Native => native_builder(processor)?,
+        Target::Pulley64 => isa::lookup_by_name(Target::PULLEY64)
+            .map_err(|e| CompileError::Target(format!("{}: {e}", Target::PULLEY64)))?,
+    };
     let triple = builder.triple().clone();
-    if triple.architecture != Architecture::X86_64 || CallConv::triple_default(&triple) != CallConv::SystemV {
-        return Err(CompileError::Target(format!("{triple}: native code needs x86-64 with the System V convention")));
-    }
-    if processor == Processor::Oldest {
-        for feature in ["has_sse3", "has_ssse3", "has_sse41"] {
-            builder.enable(feature).map_err(|e| CompileError::Target(format!("{feature}: {e}")))?;
-        }
-    }
     let flag = |on: bool| if on { "true" } else { "false" };
     let flags = [
         ("opt_level", if optimize { "speed" } else { "none" }),
@@ -167,9 +213,24 @@ fn isa_for(
     let isa =
         builder.finish(settings::Flags::new(shared)).map_err(|e| CompileError::Target(format!("{triple}: {e}")))?;
     // Without it, Cranelift calls library functions for rounding, and vector code needs instructions that are absent.
-    let sse41 = isa.isa_flags().iter().any(|v| v.name == "has_sse41" && v.as_bool() == Some(true));
-    if !sse41 {
+    let sse41 = || isa.isa_flags().iter().any(|v| v.name == "has_sse41" && v.as_bool() == Some(true));
+    if settings.target == Target::Native && !sse41() {
         return Err(CompileError::Target("the processor lacks SSE4.1".to_string()));
     }
     Ok(isa)
+}
+
+fn native_builder(processor: Processor) -> Result<isa::Builder, CompileError> {
+    let unsupported = |e: &str| CompileError::Target(e.to_string());
+    let mut builder = cranelift_native::builder_with_options(processor == Processor::This).map_err(unsupported)?;
+    let triple = builder.triple().clone();
+    if triple.architecture != Architecture::X86_64 || CallConv::triple_default(&triple) != CallConv::SystemV {
+        return Err(CompileError::Target(format!("{triple}: native code needs x86-64 with the System V convention")));
+    }
+    if processor == Processor::Oldest {
+        for feature in ["has_sse3", "has_ssse3", "has_sse41"] {
+            builder.enable(feature).map_err(|e| CompileError::Target(format!("{feature}: {e}")))?;
+        }
+    }
+    Ok(builder)
 }

@@ -56,7 +56,7 @@ impl FuncTranslator<'_> {
     pub fn memory_address_of(&mut self, index: Value, memarg: &MemArg, bytes: u32) -> (Value, MemFlagsData) {
         let info = self.module.memories[memory_of(memarg) as usize];
         let index = self.memory_index(memory_of(memarg), index);
-        let guarded = self.settings.signal_traps
+        let guarded = self.settings.faults_trap()
             && !info.memory64
             && info.page_size_log2 == 16
             && memarg.offset.saturating_add(u64::from(bytes)) <= self.settings.memory_guard;

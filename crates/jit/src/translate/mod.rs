@@ -23,7 +23,7 @@ use smallvec::SmallVec;
 use wasmparser::{FuncValidator, Operator, ValType, WasmModuleResources};
 
 use crate::abi::{InstanceLayout, Kind, StoreContext};
-use crate::compile::{CompileError, Settings};
+use crate::compile::{CompileError, Settings, Target};
 use crate::gc::FuncGc;
 use crate::module::{FunctionBody, ModuleInfo};
 use operators::Handled;
@@ -100,7 +100,10 @@ pub(crate) fn translate_function(
 ) -> Result<wasmparser::FuncValidatorAllocations, CompileError> {
     let FunctionBody { index, validator, body } = body;
     let mut validator = validator.into_validator(allocations);
-    set_stack_limit(func, env.isa);
+    if env.settings.target == Target::Native {
+        // An interpreter checks its own stack.
+        set_stack_limit(func, env.isa);
+    }
 
     let builder = FunctionBuilder::new(func, fbx);
     let mut translator = FuncTranslator {

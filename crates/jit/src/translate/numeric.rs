@@ -283,7 +283,7 @@ fn extend_low(t: &mut FuncTranslator<'_>, low: Type, to: Type) {
 /// With signal traps the instruction itself traps, with the right code, and its remainder by -1 is 0.
 fn division_operands(t: &mut FuncTranslator<'_>, signed_quotient: bool) -> (Value, Value) {
     let (a, b) = t.pop2();
-    if t.settings.signal_traps {
+    if t.settings.instructions_trap() {
         return (a, b);
     }
     let ty = t.builder.func.dfg.value_type(b);
@@ -338,11 +338,11 @@ fn truncation(t: &mut FuncTranslator<'_>, op: &Operator<'_>) -> bool {
         _ => return false,
     };
     let value = t.pop();
-    if !t.settings.signal_traps {
+    if !t.settings.instructions_trap() {
         check_truncation(t, value, to, signed);
     }
     let ins = t.builder.ins();
-    let value = match (t.settings.signal_traps, signed) {
+    let value = match (t.settings.instructions_trap(), signed) {
         (true, true) => ins.fcvt_to_sint(to, value),
         (true, false) => ins.fcvt_to_uint(to, value),
         (false, true) => ins.fcvt_to_sint_sat(to, value),

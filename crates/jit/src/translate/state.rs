@@ -141,7 +141,7 @@ impl FuncTranslator<'_> {
 
     /// Traps with `trap` when `condition` (any integer) is non-zero.
     pub fn trap_if(&mut self, condition: Value, trap: Trap) {
-        if self.settings.signal_traps {
+        if self.settings.instructions_trap() {
             self.builder.ins().trapnz(condition, trap.code());
             return;
         }
@@ -157,7 +157,7 @@ impl FuncTranslator<'_> {
 
     /// Traps with `trap` when `condition` (any integer) is zero.
     pub fn trap_unless(&mut self, condition: Value, trap: Trap) {
-        if self.settings.signal_traps {
+        if self.settings.instructions_trap() {
             self.builder.ins().trapz(condition, trap.code());
         } else {
             let ty = self.builder.func.dfg.value_type(condition);
@@ -169,7 +169,7 @@ impl FuncTranslator<'_> {
 
     /// Traps unconditionally; the current block is ended.
     pub fn trap(&mut self, trap: Trap) {
-        if !self.settings.signal_traps {
+        if !self.settings.instructions_trap() {
             let number = self.builder.ins().iconst(types::I32, i64::from(trap as u8));
             self.call_builtin(Builtin::RaiseTrap, &[number]);
         }

@@ -1,7 +1,7 @@
 //! What compiled code asks of the vm.
 //!
-//! Each builtin is an `extern "C"` shell around a Rust function. The shell owns nothing when it leaves for a handler, which is
-//! what makes that jump sound.
+//! Each builtin is a Rust function. For machine code it has an `extern "C"` shell, which owns nothing when it leaves for a handler: that
+//! is what makes the jump sound. An interpreter calls [`interpret`].
 
 // The arguments are those of the builtins.
 #![allow(clippy::too_many_arguments)]
@@ -11,18 +11,31 @@ mod gc;
 mod memory;
 mod tables;
 
-use crate::store::{Store, finish};
+use crate::store::{Store, settle};
+use crate::unwind::{self, Target};
 use crate::{CallError, InstanceId};
 use heapwright_jit::abi::{Builtin, InstanceLayout, StoreContext, Trap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs a builtin on behalf of the instance whose context compiled code passed.
+/// Runs a builtin on behalf of the instance whose context machine code passed.
 ///
 /// # Safety
 ///
-/// Called by a builtin stub with the context of an instance of a store that compiled code runs in; the frames between own
-/// nothing.
+/// As [`attempt`]; the frames between own nothing.
 unsafe fn run<R>(context: *mut u8, body: impl FnOnce(&mut Store, InstanceId) -> Result<R, CallError>) -> R {
+    // SAFETY: the caller's promise; nothing is owned here.
+    unsafe { attempt(context, body).unwrap_or_else(|target| unwind::jump(target)) }
+}
+
+/// Runs a builtin on behalf of the instance whose context compiled code passed. An error is where compiled code is to go on.
+///
+/// # Safety
+///
+/// Called by a builtin stub with the context of an instance of a store that compiled code runs in.
+unsafe fn attempt<R>(
+    context: *mut u8,
+    body: impl FnOnce(&mut Store, InstanceId) -> Result<R, CallError>,
+) -> Result<R, Target> {
     // SAFETY: the context is an instance's block; the store's pointer is set during calls (kept by `Store::enter`), and
     // compiled code stands still, so the store may be borrowed.
     let (store, instance) = unsafe {
@@ -40,9 +53,39 @@ unsafe fn run<R>(context: *mut u8, body: impl FnOnce(&mut Store, InstanceId) -> 
             // A panic in the middle of a collection, say, leaves nothing to rely on.
             (*store).poison();
         }
-        finish(store, result)
+        settle(store, result)
     }
 }
+
+/// An argument or a result of a builtin in an interpreter's register, whose upper half is undefined where a value has 32 bits.
+trait Word {
+    fn from_word(word: u64) -> Self;
+    fn into_word(self) -> u64;
+}
+
+macro_rules! words {
+    ($($ty:ty),*) => {$(
+        impl Word for $ty {
+            fn from_word(word: u64) -> $ty {
+                word as $ty
+            }
+            fn into_word(self) -> u64 {
+                self as u64
+            }
+        }
+    )*};
+}
+words!(u32, u64, i64);
+
+impl Word for () {
+    fn from_word(_: u64) {}
+    fn into_word(self) -> u64 {
+        0
+    }
+}
+
+/// Words of arguments of any builtin, the context among them.
+pub(crate) const MAX_ARGS: usize = 8;
 
 macro_rules! implementations {
     ($($builtin:ident($($arg:ident: $ty:ty),*) $(-> $result:ty)? = $body:expr;)*) => {
@@ -64,6 +107,34 @@ macro_rules! implementations {
                 Builtin::RawCopy => raw_copy as *const () as usize,
                 Builtin::RawFill => raw_fill as *const () as usize,
             })
+        }
+
+        /// Runs a builtin for an interpreter. The result is undefined where the builtin has none.
+        ///
+        /// # Safety
+        ///
+        /// Called when the stub of this builtin calls the host, with its arguments.
+        pub(crate) unsafe fn interpret(builtin: Builtin, args: [u64; MAX_ARGS]) -> Result<u64, Target> {
+            let context = args[0] as *mut u8;
+            match builtin {
+                $(Builtin::$builtin => {
+                    #[allow(unused_mut, unused_variables)]
+                    let mut words = args[1..].iter().copied();
+                    $(let $arg: $ty = Word::from_word(words.next().unwrap_or(0));)*
+                    // SAFETY: the caller's promise.
+                    unsafe { attempt(context, |store, instance| $body(store, instance, $($arg),*)).map(Word::into_word) }
+                })*
+                // SAFETY: the caller's promise: these are what compiled code passes.
+                Builtin::RawCopy => unsafe {
+                    raw_copy(context, args[1] as *mut u8, args[2] as *const u8, args[3]);
+                    Ok(0)
+                },
+                // SAFETY: as above.
+                Builtin::RawFill => unsafe {
+                    raw_fill(context, args[1] as *mut u8, args[2] as u32, args[3]);
+                    Ok(0)
+                },
+            }
         }
     };
 }

@@ -3,6 +3,7 @@
 use crate::LoadedModule;
 use crate::mapping::Reservation;
 use heapwright_gc_heap::MemoryError;
+use heapwright_jit::Target;
 use heapwright_jit::artifact::CompiledModule;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -14,7 +15,7 @@ pub(crate) enum CodeKind {
     Stub,
 }
 
-/// A mapped text. Written before it becomes executable and never after.
+/// A mapped text. Written before it can be run and never after.
 pub(crate) struct CodeObject {
     mapping: Reservation,
     length: usize,
@@ -24,15 +25,24 @@ pub(crate) struct CodeObject {
 }
 
 impl CodeObject {
-    /// Maps a text.
-    pub(crate) fn new(text: &[u8], kind: CodeKind) -> Result<CodeObject, MemoryError> {
+    /// Maps the text of a target.
+    pub(crate) fn for_target(target: Target, text: &[u8], kind: CodeKind) -> Result<CodeObject, MemoryError> {
         let mut mapping = Reservation::new(text.len() as u64)?;
         mapping.commit_to(text.len())?;
         // SAFETY: `text.len()` bytes were committed just now, and nobody else knows of them.
         unsafe { core::ptr::copy_nonoverlapping(text.as_ptr(), mapping.base(), text.len()) };
-        // x86-64 keeps instruction fetch coherent with stores; other targets flush here.
-        mapping.make_executable()?;
+        match target {
+            // x86-64 keeps instruction fetch coherent with stores; other targets flush here.
+            Target::Native => mapping.make_executable()?,
+            Target::Pulley64 => mapping.make_read_only()?,
+        }
         Ok(CodeObject { mapping, length: text.len(), kind, owner: OnceLock::new() })
+    }
+
+    /// Maps the text of this machine.
+    #[cfg(test)]
+    pub(crate) fn new(text: &[u8], kind: CodeKind) -> Result<CodeObject, MemoryError> {
+        CodeObject::for_target(Target::Native, text, kind)
     }
 
     /// Address of the first byte.

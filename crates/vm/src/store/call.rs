@@ -2,6 +2,7 @@
 
 use super::Store;
 use crate::activation::Activation;
+use crate::interpreter::Interpreter;
 use crate::runtime::EntryStub;
 use crate::{Backtrace, CallError, FuncId, TrapDetail, TrapInfo, ValRaw, stack};
 use heapwright_gc_heap::{CompositeType, TypeId};
@@ -76,7 +77,10 @@ impl Store {
         if self.state.poisoned {
             return Err(CallError::trap(Trap::HeapCorrupted));
         }
-        stack::ensure_signal_stack().map_err(CallError::host)?;
+        let interpreter = self.state.interpreter().map_err(CallError::host)?;
+        if interpreter.is_none() {
+            stack::ensure_signal_stack().map_err(CallError::host)?;
+        }
         let context = self.state.context();
         let outer = self.state.activation;
         let max_stack = self.state.config.max_wasm_stack;
@@ -98,8 +102,16 @@ impl Store {
             let outer_store = core::mem::replace(&mut (*context).store, store.cast());
             activation.begin();
             (*store).state.activation = &activation;
-            let trampoline: Trampoline = core::mem::transmute(stub.code);
-            let status = trampoline(code, callee, slots.cast(), context);
+            let status = match interpreter {
+                None => {
+                    let trampoline: Trampoline = core::mem::transmute(stub.code);
+                    trampoline(code, callee, slots.cast(), context)
+                }
+                Some(interpreter) => {
+                    let args = [code as u64, callee as u64, slots as u64, context as u64];
+                    Interpreter::enter(interpreter.as_ptr(), stub.code, args, &raw const activation)
+                }
+            };
             activation.end();
             (*context).store = outer_store;
             (*store).state.activation = outer;

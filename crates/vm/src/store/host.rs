@@ -91,8 +91,21 @@ impl HostContext {
     }
 }
 
-/// What host-call stubs call.
+/// What host-call stubs of machine code call.
 unsafe extern "C" fn call_host(context: *mut HostFuncContext, slots: *mut [u8; 16]) {
+    // SAFETY: the stub's promise; nothing is owned here.
+    unsafe { interpret_host_call(context, slots).unwrap_or_else(|target| unwind::jump(target)) }
+}
+
+/// Runs a host function. An error is where compiled code is to go on.
+///
+/// # Safety
+///
+/// Called by a host-call stub with its context and as many slots as that says.
+pub(crate) unsafe fn interpret_host_call(
+    context: *mut HostFuncContext,
+    slots: *mut [u8; 16],
+) -> Result<(), unwind::Target> {
     let context: *const HostContext = context.cast();
     // SAFETY: the stub passes the context of the function called, which lives as long as its store; the store's pointer is set
     // during calls (kept by `Store::enter`), and compiled code stands still, so the store may be borrowed.
@@ -106,11 +119,11 @@ unsafe extern "C" fn call_host(context: *mut HostFuncContext, slots: *mut [u8; 1
     let scope = unsafe { (*store).state.roots.enter() };
     let mut call = HostCall { store, instance, _borrow: PhantomData };
     let result = catch_unwind(AssertUnwindSafe(|| func(&mut call, slots)));
-    // SAFETY: as above; nothing in this frame owns anything.
+    // SAFETY: as above.
     unsafe {
         check_identity(store, (*context).abi.store);
         (*store).state.roots.exit(scope);
-        finish(store, result)
+        settle(store, result)
     }
 }
 
@@ -127,21 +140,20 @@ pub(crate) unsafe fn check_identity(store: *const Store, context: *const heapwri
     }
 }
 
-/// Returns the result to compiled code, or leaves for a handler.
+/// The result for compiled code, or where that is to go on instead.
 ///
 /// # Safety
 ///
-/// `store` is the store whose compiled code called the builtin or host function, through a stub, and the frames up to
-/// there own nothing.
-pub(crate) unsafe fn finish<R>(store: *mut Store, result: std::thread::Result<Result<R, CallError>>) -> R {
+/// `store` is the store whose compiled code called the builtin or host function, through a stub.
+pub(crate) unsafe fn settle<R>(
+    store: *mut Store,
+    result: std::thread::Result<Result<R, CallError>>,
+) -> Result<R, unwind::Target> {
     let error = match result {
-        Ok(Ok(result)) => return result,
+        Ok(Ok(result)) => return Ok(result),
         Ok(Err(error)) => error,
         Err(panic) => CallError::Panic(panic),
     };
-    // SAFETY: the caller's promise; the error was moved away, so nothing is owned here.
-    unsafe {
-        let target = unwind::prepare(&mut *store, error);
-        unwind::jump(target)
-    }
+    // SAFETY: the caller's promise.
+    Err(unsafe { unwind::prepare(&mut *store, error) })
 }

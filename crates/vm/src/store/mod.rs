@@ -18,12 +18,13 @@ pub use interrupt::InterruptHandle;
 pub use roots::{HostRoots, RootId, RootScope};
 
 pub(crate) use cell::CellBox;
-pub(crate) use host::{HostContext, check_identity, finish};
+pub(crate) use host::{HostContext, check_identity, interpret_host_call, settle};
 pub(crate) use memories::Memory;
 pub(crate) use tables::Table;
 
 use crate::activation::{Activation, Guarded, RawTrace};
 use crate::instance::Instance;
+use crate::interpreter::Interpreter;
 use crate::runtime::EntryStub;
 use crate::walk::Walker;
 use crate::{Backtrace, CallError, Extern, ExternType, InstanceId, LoadedModule, Runtime};
@@ -35,6 +36,7 @@ use heapwright_gc_heap::{
     Cause, CollectionReport, Event, EventSink, GUARD_BYTES, GcRef, Heap, HeapConfig, HeapCorrupted, HeapMemory,
     MemoryError, MutatorState, RESERVATION_BYTES, RegisteredTypes, TypeId, Value,
 };
+use heapwright_jit::Target;
 use heapwright_jit::abi::{FuncEntry, StoreContext, Trap};
 use heapwright_jit::module::ExternKind;
 use host::HostFunc;
@@ -73,6 +75,8 @@ pub struct StoreState {
     pub(crate) runtime: Arc<Runtime>,
     config: StoreConfig,
     context: NonNull<StoreContext>,
+    /// What runs the code, made at the first call; none where the processor does.
+    interpreter: Option<NonNull<Interpreter>>,
     interrupts: Arc<interrupt::Link>,
     guarded: Box<Guarded>,
     trace: Box<RawTrace>,
@@ -153,6 +157,7 @@ impl Store {
             runtime: runtime.clone(),
             config,
             context,
+            interpreter: None,
             interrupts: interrupt::Link::new(context.as_ptr()),
             guarded,
             trace: Box::new(RawTrace::new(config.backtraces)),
@@ -350,6 +355,15 @@ impl StoreState {
         self.config.backtraces
     }
 
+    /// What runs the store's code, if that is not the processor.
+    pub(crate) fn interpreter(&mut self) -> Result<Option<NonNull<Interpreter>>, MemoryError> {
+        if self.interpreter.is_none() && self.runtime.target() == Target::Pulley64 {
+            let interpreter = Interpreter::new(self.config.max_wasm_stack)?;
+            self.interpreter = Some(NonNull::from(Box::leak(Box::new(interpreter))));
+        }
+        Ok(self.interpreter)
+    }
+
     /// Remembers what an error says about the store.
     pub(crate) fn note(&mut self, error: &CallError) {
         if let CallError::Trap(info) = error {
@@ -387,5 +401,9 @@ impl Drop for StoreState {
         self.interrupts.cut();
         // SAFETY: made by `Box::leak` in `Store::new`; compiled code and the heap are gone.
         drop(unsafe { Box::from_raw(self.context.as_ptr()) });
+        if let Some(interpreter) = self.interpreter {
+            // SAFETY: made by `Box::leak` in `interpreter`; no call is in progress.
+            drop(unsafe { Box::from_raw(interpreter.as_ptr()) });
+        }
     }
 }

@@ -64,8 +64,13 @@ fn modes(set: &str) -> Vec<Mode> {
             let (initial_heap, heap_policy) = (Some(1), Some(SizingPolicy::Growing));
             add(", minimal heap", Options { initial_heap, heap_policy, ..plain.clone() });
         }
+        let interpreted = Options { target: Some("pulley64".to_owned()), ..plain.clone() };
+        if under_pressure {
+            add(", pulley64, zeal 1", Options { zeal: 1, ..interpreted.clone() });
+        }
         // Elsewhere the collector makes no difference to these.
         if under_pressure || collector == Collector::default() {
+            add(", pulley64", interpreted);
             add(", explicit checks", Options { signals: false, ..plain.clone() });
             add(", no optimiser", Options { optimize: false, ..plain.clone() });
         }

@@ -24,5 +24,5 @@ pub(super) static SPEC: Spec = Spec {
 
 /// A compiler with the verifier on.
 pub(super) fn compiler() -> Compiler {
-    Compiler::native(Settings { verify: true, ..Settings::default() }, &SPEC).expect("this machine is supported")
+    Compiler::new(Settings { verify: true, ..Settings::default() }, &SPEC).expect("this machine is supported")
 }

@@ -180,7 +180,7 @@ fn parallel_and_serial_compilation_give_the_same() {
     let bytes = assemble(&many_functions(200, &[]));
     let [a, b] = [false, true].map(|parallel| {
         let settings = Settings { parallel, ..Settings::default() };
-        Compiler::native(settings, &SPEC).expect("supported").compile_module(&bytes).expect("valid")
+        Compiler::new(settings, &SPEC).expect("supported").compile_module(&bytes).expect("valid")
     });
     assert_eq!(a.text, b.text);
     assert_eq!(a.funcs, b.funcs);
@@ -192,7 +192,7 @@ fn the_first_invalid_function_is_reported() {
     let bytes = assemble(&many_functions(100, &[93, 41, 60]));
     let mut offsets = Vec::new();
     for parallel in [false, true] {
-        let compiler = Compiler::native(Settings { parallel, ..Settings::default() }, &SPEC).expect("supported");
+        let compiler = Compiler::new(Settings { parallel, ..Settings::default() }, &SPEC).expect("supported");
         for _ in 0..5 {
             for result in [compiler.compile_module(&bytes).map(|_| ()), compiler.validate(&bytes).map(|_| ())] {
                 let Err(CompileError::Invalid { message, offset }) = result else { panic!("{result:?}") };

@@ -29,7 +29,7 @@ fn function(
             b.finalize(isa.frontend_config());
         })
         .expect("the function compiles");
-    code.code_buffer().to_vec()
+    code.0.code_buffer().to_vec()
 }
 
 fn kinds(params: &[Kind], results: &[Kind]) -> SignatureKinds {

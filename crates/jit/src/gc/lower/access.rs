@@ -65,7 +65,7 @@ impl Emitter<'_> {
     /// access can serve as the check, an explicit one has been emitted.
     pub(super) fn guard(&mut self, object: Value, null: Option<Trap>, end: u32) -> Option<Trap> {
         let trap = null?;
-        if self.env.settings.signal_traps && end <= NULL_PAGE_BYTES {
+        if self.env.settings.faults_trap() && end <= NULL_PAGE_BYTES {
             return Some(trap);
         }
         self.trap_unless(object, trap);

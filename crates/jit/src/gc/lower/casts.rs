@@ -114,7 +114,7 @@ impl Emitter<'_> {
     pub(super) fn type_cast(&mut self, mut query: Query, value: Value) -> Value {
         let settled = matches!(self.members(&query), Members::All | Members::Nothing | Members::I31s);
         let mut trap = None;
-        if !settled && !query.func && query.nullable && !query.admits_null && self.env.settings.signal_traps {
+        if !settled && !query.func && query.nullable && !query.admits_null && self.env.settings.faults_trap() {
             // Null fails the cast, and reading the header of null faults: the fault is the failure.
             query.nullable = false;
             trap = Some(Trap::CastFailure);

@@ -335,7 +335,7 @@ impl<'a> Emitter<'a> {
 
     /// Traps when `condition` is non-zero.
     pub(super) fn trap_if(&mut self, condition: Value, trap: Trap) {
-        if self.env.settings.signal_traps {
+        if self.env.settings.instructions_trap() {
             self.ins().trapnz(condition, trap.code());
             return;
         }
@@ -347,7 +347,7 @@ impl<'a> Emitter<'a> {
 
     /// Traps when `condition` is zero.
     pub(super) fn trap_unless(&mut self, condition: Value, trap: Trap) {
-        if self.env.settings.signal_traps {
+        if self.env.settings.instructions_trap() {
             self.ins().trapz(condition, trap.code());
             return;
         }
@@ -359,7 +359,7 @@ impl<'a> Emitter<'a> {
 
     /// Traps and ends the block.
     pub(super) fn raise(&mut self, trap: Trap) {
-        if !self.env.settings.signal_traps {
+        if !self.env.settings.instructions_trap() {
             let number = self.word(trap as u32);
             self.call(Builtin::RaiseTrap, &[number]);
         }
