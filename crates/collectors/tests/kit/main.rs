@@ -1,26 +1,26 @@
-//! The conformance kit: heap programs run against every registered collector.
+//! The conformance kit, run for every registered collector: a test for each scenario and collector, named `collector::scenario`.
 //!
-//! A new collector needs no test of its own to be tested here: each scenario goes through the registry. What a scenario
-//! may demand of a collector follows from its declaration only: one that declares `needs_roots: false` never frees,
-//! and is excused from reclaiming.
-//!
-//! - [`random`]: random programs against a model in plain Rust; the reachable graphs must be isomorphic.
-//! - [`shapes`]: what collectors get wrong: deep lists, cycles, wide objects, large arrays.
-//! - [`churn`]: much garbage in a small heap.
-//! - [`growth`]: tiny heaps, objects that do not fit, recovery from out-of-memory.
-//! - [`hosts`]: host values are dropped when their box dies, and not before.
-//! - [`forged`]: corrupted heaps give an error, never a panic or an endless loop.
-//! - [`declared`]: the declarations are well-formed and mean what they say.
-//! - [`elisions`]: a store that may go without its barrier loses nothing; [`snapshot`] is a collector where it would.
+//! A new collector is tested by its line in the registry. The scenarios are [`heapwright_fuzzing::conformance`]; the tests under
+//! `planted::` show that they find what they are there to find.
 
-mod churn;
-mod declared;
-mod elisions;
-mod forged;
-mod growth;
-mod hosts;
-mod model;
-mod random;
-mod shapes;
+mod planted;
 mod snapshot;
-mod world;
+
+use heapwright_fuzzing::conformance;
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut trials = planted::trials();
+    for registration in heapwright_collectors::all() {
+        for scenario in conformance::scenarios() {
+            let name = format!("{}::{}", registration.spec.name, scenario.name);
+            let trial = Trial::test(name, move || {
+                (scenario.run)(registration);
+                Ok(())
+            });
+            trials.push(trial.with_ignored_flag(scenario.slow));
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}

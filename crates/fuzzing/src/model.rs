@@ -1,14 +1,18 @@
 //! The model: the same heap program over plain Rust values.
 
+use crate::op::{Op, ROOTS};
 use crate::world::{Kind, World};
 use heapwright_collectors::Registration;
 use heapwright_gc_heap::{AllocError, BadReference, Cause, Elision, GcRef, HeapConfig, Value};
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 /// A reference in the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ref {
+pub enum Ref {
+    /// Null.
     Null,
+    /// An i31.
     I31(u32),
     /// Index of an object.
     Object(usize),
@@ -16,43 +20,21 @@ pub(crate) enum Ref {
 
 /// An object in the model.
 #[derive(Clone, Debug)]
-pub(crate) struct Object {
-    pub(crate) kind: Kind,
-    pub(crate) payload: u32,
-    pub(crate) references: Vec<Ref>,
+pub struct Object {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its payload.
+    pub payload: u32,
+    /// Its references.
+    pub references: Vec<Ref>,
     /// Arrays without references.
-    pub(crate) length: u32,
+    pub length: u32,
 }
-
-/// A step of a heap program. Numbers are reduced to what exists when the step runs, so that any list of steps is a
-/// program and a failing one can be shortened by leaving steps out.
-#[derive(Clone, Debug)]
-pub(crate) enum Op {
-    /// Make an object, initialise its references from roots, and root it.
-    Alloc { kind: Kind, length: u16, payload: u32, from: u8, root: u8 },
-    /// Store into a reference of a rooted object.
-    Store { root: u8, slot: u16, value: u8 },
-    /// Root what a reference of a rooted object names.
-    Load { root: u8, slot: u16, into: u8 },
-    /// Overwrite the payload.
-    Payload { root: u8, payload: u32 },
-    /// `array.fill`.
-    Fill { root: u8, start: u16, count: u16, value: u8 },
-    /// `array.copy`.
-    Copy { to: u8, to_start: u16, from: u8, from_start: u16, count: u16 },
-    /// Forget a root.
-    Clear { root: u8 },
-    /// Make garbage: a ring of so many pairs.
-    Ring { count: u8 },
-    /// Collect.
-    Collect { cause: Cause },
-}
-
-const ROOTS: usize = 12;
 
 /// A heap program at work, in the heap and in the model.
-pub(crate) struct Run {
-    pub(crate) world: World,
+pub struct Run {
+    /// The heap.
+    pub world: World,
     objects: Vec<Object>,
     roots: [Ref; ROOTS],
     externs: usize,
@@ -61,13 +43,14 @@ pub(crate) struct Run {
     /// The object allocated last, while there was no safepoint since.
     fresh: Option<GcRef>,
     /// Which stores go without their barrier: those that the collector declares, unless a test narrows it down.
-    pub(crate) elisions: Vec<Elision>,
+    pub elisions: Vec<Elision>,
     /// How many did.
-    pub(crate) elided: usize,
+    pub elided: usize,
 }
 
 impl Run {
-    pub(crate) fn new(registration: &Registration, config: HeapConfig) -> Run {
+    /// Nothing has happened yet.
+    pub fn new(registration: &Registration, config: HeapConfig) -> Run {
         let mut world = World::new(registration, config);
         world.roots.0 = vec![GcRef::NULL; ROOTS];
         let elisions = registration.spec.elide.to_vec();
@@ -84,7 +67,15 @@ impl Run {
     }
 
     /// Runs one step.
-    pub(crate) fn step(&mut self, op: &Op) -> Result<(), AllocError> {
+    ///
+    /// # Errors
+    ///
+    /// When the heap is full: then nothing has happened, neither in the heap nor in the model.
+    ///
+    /// # Panics
+    ///
+    /// When the heap does not do what the model does.
+    pub fn step(&mut self, op: &Op) -> Result<(), AllocError> {
         match *op {
             Op::Alloc { kind, length, payload, from, root } => {
                 let length = u32::from(length);
@@ -175,7 +166,11 @@ impl Run {
     }
 
     /// Compares the reachable graphs. With `settled`, nothing else may take room either.
-    pub(crate) fn check(&mut self, settled: bool) {
+    ///
+    /// # Panics
+    ///
+    /// When they differ.
+    pub fn check(&mut self, settled: bool) {
         let mut places: HashMap<GcRef, usize> = HashMap::new();
         let mut found: Vec<Option<GcRef>> = vec![None; self.objects.len()];
         let mut pending: Vec<(GcRef, Ref)> = self.world.roots.0.iter().copied().zip(self.roots).collect();
@@ -217,6 +212,29 @@ impl Run {
             assert_eq!(self.world.heap.space().used, bytes, "unreachable objects take room");
             assert_eq!(host, externs, "an unreachable host value was kept");
         }
+    }
+
+    /// Checks that there was reason to refuse an object of `requested` bytes: some room is lost to fragments, to a second semi-space
+    /// or to rounding, but not all of it.
+    ///
+    /// # Panics
+    ///
+    /// When the heap is nearly empty.
+    pub fn check_full(&mut self, requested: u64) {
+        let census = self.world.heap.verify(&mut self.world.roots).unwrap();
+        let (live, max) = (census.bytes, self.world.heap.max_capacity());
+        assert!(8 * (live + requested) >= max, "full with {live} bytes live of {max}, {requested} wanted");
+    }
+
+    /// Drops the heap.
+    ///
+    /// # Panics
+    ///
+    /// When a host value was not dropped with it.
+    pub fn end(self) {
+        let dropped = self.world.dropped.clone();
+        drop(self.world);
+        assert_eq!(dropped.load(Ordering::Relaxed), self.externs, "host values outlive their heap");
     }
 
     fn check_payload(&mut self, r: GcRef, object: &Object) {

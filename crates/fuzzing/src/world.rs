@@ -1,30 +1,16 @@
 //! A heap with types and roots to test in.
 
-use heapwright_collectors::{Registration, all};
+use heapwright_collectors::Registration;
 use heapwright_gc_heap::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Runs a scenario once for every registered collector.
-pub(crate) fn each(scenario: impl Fn(&'static Registration)) {
-    for registration in all() {
-        eprintln!("-- collector {}", registration.spec.name);
-        scenario(registration);
-    }
-}
-
-/// The same, for those that free memory.
-pub(crate) fn each_reclaiming(scenario: impl Fn(&'static Registration)) {
-    each(|registration| {
-        if registration.spec.needs_roots {
-            scenario(registration);
-        }
-    });
-}
-
 /// Roots in a vector.
 #[derive(Default)]
-pub(crate) struct Roots(pub Vec<GcRef>);
+pub struct Roots(
+    /// The references.
+    pub Vec<GcRef>,
+);
 
 impl RootSet for Roots {
     fn for_each(
@@ -37,7 +23,7 @@ impl RootSet for Roots {
 
 /// What the objects of the tests look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// An `i32`, no reference.
     Leaf,
     /// An `i32` and two references.
@@ -58,7 +44,8 @@ pub(crate) enum Kind {
     Extern,
 }
 
-pub(crate) const KINDS: [Kind; 9] = [
+/// Every kind.
+pub const KINDS: [Kind; 9] = [
     Kind::Leaf,
     Kind::Pair,
     Kind::Mixed,
@@ -74,7 +61,7 @@ const WIDE_FIELDS: u32 = 90;
 
 impl Kind {
     /// Indices of the reference fields, and of the payload field, of a struct or exception.
-    pub(crate) fn fields(self) -> (Vec<u32>, Option<u32>) {
+    pub fn fields(self) -> (Vec<u32>, Option<u32>) {
         match self {
             Kind::Leaf => (vec![], Some(0)),
             Kind::Pair => (vec![1, 2], Some(0)),
@@ -85,12 +72,13 @@ impl Kind {
         }
     }
 
-    pub(crate) fn is_array(self) -> bool {
+    /// Whether objects have a length.
+    pub fn is_array(self) -> bool {
         matches!(self, Kind::Refs | Kind::Bytes | Kind::Longs)
     }
 
     /// A payload as the kind's field or element stores it.
-    pub(crate) fn payload(self, bits: u32) -> Value {
+    pub fn payload(self, bits: u32) -> Value {
         match self {
             Kind::Mixed | Kind::Longs => Value::I64(u64::from(bits) << 16),
             Kind::Bytes => Value::I32(bits & 0xff),
@@ -100,13 +88,16 @@ impl Kind {
 }
 
 /// A heap, its types and its roots.
-pub(crate) struct World {
-    pub(crate) heap: Heap,
-    pub(crate) roots: Roots,
-    pub(crate) types: Arc<TypeRegistry>,
+pub struct World {
+    /// The heap.
+    pub heap: Heap,
+    /// Its roots.
+    pub roots: Roots,
+    /// Its types.
+    pub types: Arc<TypeRegistry>,
     ids: [TypeId; KINDS.len()],
     /// Host values dropped.
-    pub(crate) dropped: Arc<AtomicUsize>,
+    pub dropped: Arc<AtomicUsize>,
     _held: Vec<RegisteredTypes>,
 }
 
@@ -119,8 +110,8 @@ impl Drop for Counted {
     }
 }
 
-pub(crate) const SMALL: HeapConfig =
-    HeapConfig { initial: 256 << 10, max: 64 << 20, sizing: SizingPolicy::Growing, zeal: 0 };
+/// A small heap that can grow.
+pub const SMALL: HeapConfig = HeapConfig { initial: 256 << 10, max: 64 << 20, sizing: SizingPolicy::Growing, zeal: 0 };
 
 const ANYREF: ValType = ValType::Ref(RefType { nullable: true, heap: HeapType::Abstract(AbstractHeapType::Any) });
 
@@ -134,7 +125,8 @@ fn array(storage: StorageType) -> CompositeType {
 }
 
 impl World {
-    pub(crate) fn new(registration: &Registration, config: HeapConfig) -> World {
+    /// An empty heap.
+    pub fn new(registration: &Registration, config: HeapConfig) -> World {
         let types = Arc::new(TypeRegistry::new(registration.spec.header_layout()).unwrap());
         let memory = if cfg!(miri) { HeapMemory::in_vec(config.max as u32) } else { HeapMemory::reserve().unwrap() };
         let heap = Heap::standalone(config, (registration.create)(), types.clone(), memory).unwrap();
@@ -163,17 +155,19 @@ impl World {
         World { heap, roots: Roots::default(), types, ids, dropped: Arc::default(), _held: held }
     }
 
-    pub(crate) fn type_id(&self, kind: Kind) -> TypeId {
+    /// The type of a kind's objects.
+    pub fn type_id(&self, kind: Kind) -> TypeId {
         self.ids[kind as usize]
     }
 
-    pub(crate) fn kind_of(&self, r: GcRef) -> Kind {
+    /// The kind of an object.
+    pub fn kind_of(&self, r: GcRef) -> Kind {
         let id = self.heap.type_of(r).unwrap().id;
         KINDS[self.ids.iter().position(|known| *known == id).unwrap()]
     }
 
     /// A new object whose references are null and whose payload is `payload`.
-    pub(crate) fn alloc(&mut self, kind: Kind, length: u32, payload: u32) -> Result<GcRef, AllocError> {
+    pub fn alloc(&mut self, kind: Kind, length: u32, payload: u32) -> Result<GcRef, AllocError> {
         if kind == Kind::Extern {
             return self.heap.alloc_extern(Box::new(Counted(self.dropped.clone())), &mut self.roots);
         }
@@ -198,7 +192,7 @@ impl World {
     }
 
     /// A new pair with these references.
-    pub(crate) fn pair(&mut self, payload: u32, first: GcRef, second: GcRef) -> GcRef {
+    pub fn pair(&mut self, payload: u32, first: GcRef, second: GcRef) -> GcRef {
         let kept = self.roots.0.len();
         self.roots.0.extend([first, second]);
         let r = self.heap.alloc(self.type_id(Kind::Pair), 0, &mut self.roots).unwrap();
@@ -211,36 +205,41 @@ impl World {
         r
     }
 
-    pub(crate) fn field(&mut self, r: GcRef, field: u32) -> GcRef {
+    /// The reference in a field.
+    pub fn field(&mut self, r: GcRef, field: u32) -> GcRef {
         match self.heap.get_field(r, field).unwrap() {
             Value::Ref(r) => r,
             other => panic!("{other:?} is no reference"),
         }
     }
 
-    pub(crate) fn element(&mut self, r: GcRef, index: u32) -> GcRef {
+    /// The reference in an element.
+    pub fn element(&mut self, r: GcRef, index: u32) -> GcRef {
         match self.heap.get_element(r, index).unwrap() {
             Value::Ref(r) => r,
             other => panic!("{other:?} is no reference"),
         }
     }
 
-    pub(crate) fn set(&mut self, r: GcRef, field: u32, value: GcRef) {
+    /// Stores a reference into a field.
+    pub fn set(&mut self, r: GcRef, field: u32, value: GcRef) {
         self.heap.set_field(r, field, Value::Ref(value), false).unwrap();
     }
 
-    pub(crate) fn set_at(&mut self, r: GcRef, index: u32, value: GcRef) {
+    /// Stores a reference into an element.
+    pub fn set_at(&mut self, r: GcRef, index: u32, value: GcRef) {
         self.heap.set_element(r, index, Value::Ref(value), false).unwrap();
     }
 
-    pub(crate) fn collect(&mut self, cause: Cause) -> CollectionReport {
+    /// Collects and verifies.
+    pub fn collect(&mut self, cause: Cause) -> CollectionReport {
         let report = self.heap.collect(cause, &mut self.roots).unwrap();
         self.heap.verify(&mut self.roots).unwrap();
         report
     }
 
     /// Collects everything unreachable and checks that exactly the reachable objects take room.
-    pub(crate) fn settle(&mut self) -> Census {
+    pub fn settle(&mut self) -> Census {
         let report = self.collect(Cause::Explicit);
         let census = self.heap.verify(&mut self.roots).unwrap();
         if self.heap.spec().needs_roots {
@@ -250,27 +249,37 @@ impl World {
         census
     }
 
-    pub(crate) fn dropped(&self) -> usize {
+    /// Number of host values dropped so far.
+    pub fn dropped(&self) -> usize {
         self.dropped.load(Ordering::Relaxed)
     }
 }
 
 /// A small reproducible random source.
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Random {
+    /// Starts from a seed.
+    pub fn new(seed: u64) -> Random {
         Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub(crate) fn next(&mut self) -> u32 {
+    /// The next number.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 32) as u32
     }
 
-    pub(crate) fn below(&mut self, n: u32) -> u32 {
+    /// So many bytes.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next() as u8).collect()
+    }
+
+    /// A number below `n`; 0 for 0.
+    pub fn below(&mut self, n: u32) -> u32 {
         self.next() % n.max(1)
     }
 }

@@ -1,6 +1,6 @@
 //! Much garbage, part of it cyclic, in a heap that holds a small part of it.
 
-use crate::world::{Kind, Random, World, each_reclaiming};
+use crate::world::{Kind, Random, World};
 use heapwright_collectors::Registration;
 use heapwright_gc_heap::{Cause, GcRef, HeapConfig, SizingPolicy};
 
@@ -44,61 +44,66 @@ fn churn(registration: &Registration, max: u64, sizing: SizingPolicy, total: u64
     assert!(world.heap.stats().peak_committed <= max);
 }
 
-#[test]
-fn garbage_in_a_small_heap() {
+pub(super) fn garbage_in_a_small_heap(registration: &'static Registration) {
     let total = if cfg!(miri) { 1 << 20 } else { 512 << 20 };
-    each_reclaiming(|registration| churn(registration, 32 << 20, SizingPolicy::Growing, total));
+    if !registration.spec.needs_roots {
+        return;
+    }
+    churn(registration, 32 << 20, SizingPolicy::Growing, total);
 }
 
-#[test]
-fn garbage_in_a_tiny_fixed_heap() {
+pub(super) fn garbage_in_a_tiny_fixed_heap(registration: &'static Registration) {
     let total = if cfg!(miri) { 1 << 20 } else { 128 << 20 };
-    each_reclaiming(|registration| churn(registration, 3 << 20, SizingPolicy::Fixed, total));
+    if !registration.spec.needs_roots {
+        return;
+    }
+    churn(registration, 3 << 20, SizingPolicy::Fixed, total);
 }
 
 /// The full measure. Minutes in a debug build.
-#[test]
-#[ignore = "allocates 10 GiB"]
-fn ten_gibibytes_in_a_small_heap() {
-    each_reclaiming(|registration| churn(registration, 32 << 20, SizingPolicy::Growing, 10 << 30));
+pub(super) fn ten_gibibytes_in_a_small_heap(registration: &'static Registration) {
+    if !registration.spec.needs_roots {
+        return;
+    }
+    churn(registration, 32 << 20, SizingPolicy::Growing, 10 << 30);
 }
 
 /// Nothing but dead cycles: each collection has to find them or the heap is full at once.
-#[test]
-fn only_rings() {
-    each_reclaiming(|registration| {
-        let config = HeapConfig { initial: 1 << 20, max: 4 << 20, sizing: SizingPolicy::Growing, zeal: 0 };
-        let mut world = World::new(registration, config);
-        world.roots.0.push(GcRef::NULL);
-        for i in 0..if cfg!(miri) { 1000 } else { 400_000 } {
-            let ring = world.pair(i, GcRef::NULL, GcRef::NULL);
-            world.set(ring, 1, ring);
-            // Held over the next allocations, so that every collection finds some young rings alive.
-            world.roots.0[0] = world.pair(i, ring, ring);
-        }
-        assert_eq!(world.settle().objects, 2);
-    });
+pub(super) fn only_rings(registration: &'static Registration) {
+    if !registration.spec.needs_roots {
+        return;
+    }
+    let config = HeapConfig { initial: 1 << 20, max: 4 << 20, sizing: SizingPolicy::Growing, zeal: 0 };
+    let mut world = World::new(registration, config);
+    world.roots.0.push(GcRef::NULL);
+    for i in 0..if cfg!(miri) { 1000 } else { 400_000 } {
+        let ring = world.pair(i, GcRef::NULL, GcRef::NULL);
+        world.set(ring, 1, ring);
+        // Held over the next allocations, so that every collection finds some young rings alive.
+        world.roots.0[0] = world.pair(i, ring, ring);
+    }
+    assert_eq!(world.settle().objects, 2);
 }
 
 /// A stack of roots that grows and shrinks: many roots, few of them new.
-#[test]
-fn a_deep_stack_of_roots() {
-    each_reclaiming(|registration| {
-        let config = HeapConfig { initial: 1 << 20, max: 64 << 20, sizing: SizingPolicy::Growing, zeal: 0 };
-        let mut world = World::new(registration, config);
-        let depth = if cfg!(miri) { 100 } else { 50_000 };
-        for round in 0..4u32 {
-            for i in 0..depth {
-                let below = world.roots.0.last().copied().unwrap_or_default();
-                let frame = world.pair(i, below, GcRef::NULL);
-                world.roots.0.push(frame);
-                world.pair(0, GcRef::NULL, GcRef::NULL);
-            }
-            world.collect(Cause::Internal);
-            let keep = (depth / 4 * round) as usize;
-            world.roots.0.truncate(keep);
-            world.collect(Cause::Internal);
-            assert_eq!(world.settle().objects, keep as u64);
+pub(super) fn a_deep_stack_of_roots(registration: &'static Registration) {
+    if !registration.spec.needs_roots {
+        return;
+    }
+    let config = HeapConfig { initial: 1 << 20, max: 64 << 20, sizing: SizingPolicy::Growing, zeal: 0 };
+    let mut world = World::new(registration, config);
+    let depth = if cfg!(miri) { 100 } else { 50_000 };
+    for round in 0..4u32 {
+        for i in 0..depth {
+            let below = world.roots.0.last().copied().unwrap_or_default();
+            let frame = world.pair(i, below, GcRef::NULL);
+            world.roots.0.push(frame);
+            world.pair(0, GcRef::NULL, GcRef::NULL);
         }
-    });
+        world.collect(Cause::Internal);
+        let keep = (depth / 4 * round) as usize;
+        world.roots.0.truncate(keep);
+        world.collect(Cause::Internal);
+        assert_eq!(world.settle().objects, keep as u64);
+    }
 }
