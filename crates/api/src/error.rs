@@ -144,7 +144,7 @@ pub(crate) fn to_call(store: &mut StoreOpaque, error: Error) -> CallError {
                 store.vm.set_exception_backtrace(thrown.backtrace.to_vm());
                 CallError::Exception
             }
-            Err(e) => CallError::host(HostError(e)),
+            Err(e) => CallError::host(HostError(e.into())),
         };
     }
     match error.downcast::<TrapCode>() {
@@ -164,15 +164,4 @@ pub(crate) fn from_instantiate(store: &mut StoreOpaque, error: InstantiateError)
 /// Allocation on behalf of the host failed.
 pub(crate) fn from_alloc(store: &mut StoreOpaque, error: AllocError) -> Error {
     from_call(store, CallError::from(error))
-}
-
-/// A reference could not be followed: only a corrupted heap makes a typed root do that.
-pub(crate) fn from_bad_reference(error: heapwright_gc_heap::BadReference) -> Error {
-    use heapwright_gc_heap::BadReference::{Corrupted, Null, OutOfBounds, WrongKind};
-    match error {
-        Null => anyhow::anyhow!("null reference"),
-        WrongKind => anyhow::anyhow!("the object is of another kind"),
-        OutOfBounds => anyhow::anyhow!("index out of bounds"),
-        Corrupted(e) => e.into(),
-    }
 }

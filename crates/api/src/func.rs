@@ -10,7 +10,7 @@ use heapwright_vm::{CallError, FuncId, HostCall, HostFn, InstanceId, ValRaw};
 use smallvec::SmallVec;
 
 /// A function of a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Func {
     pub(crate) store: StoreId,
     pub(crate) id: FuncId,
@@ -64,6 +64,18 @@ impl Func {
         FuncType(Registered::new(&store.engine, store.vm.func_type(self.id)))
     }
 
+    /// Whether the function's type is `ty` or a subtype of it.
+    ///
+    /// # Errors
+    ///
+    /// [`GcError::WrongStore`](crate::GcError::WrongStore), [`GcError::WrongEngine`](crate::GcError::WrongEngine).
+    pub fn matches_ty(&self, store: impl AsContext, ty: &FuncType) -> Result<bool> {
+        let store = &store.as_context().0.opaque;
+        store.check(self.store)?;
+        store.check_engine(ty.engine())?;
+        Ok(store.engine.runtime().types().is_subtype(store.vm.func_type(self.id), ty.0.id))
+    }
+
     /// Calls the function. `results` is as long as its result list; its contents are replaced.
     ///
     /// # Errors
@@ -110,7 +122,7 @@ impl Func {
     }
 
     /// The value of a reference to it.
-    pub(crate) fn funcref(&self, store: &StoreOpaque) -> Result<u32> {
+    pub(crate) fn funcref(&self, store: &StoreOpaque) -> Result<u32, crate::GcError> {
         store.check(self.store)?;
         Ok(self.id.as_funcref())
     }

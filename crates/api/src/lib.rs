@@ -30,12 +30,14 @@ mod error;
 mod extern_types;
 mod externals;
 mod func;
+mod gc_error;
 mod instance;
 mod linker;
 pub mod listeners;
 mod module;
 mod refs;
 mod roots;
+mod shapes;
 mod store;
 mod typed;
 mod types;
@@ -49,6 +51,7 @@ pub use error::{GcHeapOutOfMemory, LinkError, ThrownException, Trap, TrapCode};
 pub use extern_types::{ExternType, GlobalType, MemoryType, TableType, TagType};
 pub use externals::{Extern, Global, Memory, Table, Tag};
 pub use func::{Caller, Func};
+pub use gc_error::GcError;
 pub use heapwright_gc_heap::{
     Cause, Citation, CollectionReport, Event, EventSink, GcStats, Phase, SizingPolicy, Space, Spec,
 };
@@ -56,7 +59,10 @@ pub use heapwright_vm::ResourceLimiter;
 pub use instance::Instance;
 pub use linker::Linker;
 pub use module::{ExportType, ImportType, Module};
-pub use refs::{AnyRef, ArrayRef, EqRef, ExnRef, ExternRef, GcRefKind, I31, StructRef};
+pub use refs::{
+    AnyRef, ArrayAccessor, ArrayAllocator, ArrayRef, ArrayRefPre, EqRef, ExnRef, ExternRef, FieldAccessor, GcRefKind,
+    I31, Identity, Scalar, StringEncoding, StructAllocator, StructRef, StructRefPre,
+};
 pub use roots::{OwnedRooted, RootScope, Rooted};
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use typed::{IntoFunc, TypedFunc, WasmParams, WasmResults, WasmReturn, WasmTy};

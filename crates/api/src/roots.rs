@@ -1,8 +1,8 @@
 //! References held by the host.
 
 use crate::Result;
+use crate::gc_error::GcError;
 use crate::store::{AsContext, AsContextMut, DroppedRoots, StoreContext, StoreContextMut, StoreId, StoreOpaque};
-use anyhow::anyhow;
 use heapwright_gc_heap::GcRef;
 use heapwright_vm::{RootId, RootScope as VmScope};
 use std::fmt;
@@ -29,9 +29,9 @@ impl<R> Rooted<R> {
     }
 
     /// The reference.
-    pub(crate) fn gc_ref(&self, store: &StoreOpaque) -> Result<GcRef> {
+    pub(crate) fn gc_ref(&self, store: &StoreOpaque) -> Result<GcRef, GcError> {
         store.check(self.store)?;
-        store.vm.roots().get(self.id).ok_or_else(|| anyhow!("the root's scope has ended: it can no longer be used"))
+        store.vm.roots().get(self.id).ok_or(GcError::DeadRoot)
     }
 
     /// The same root under another type, which the caller has checked.
@@ -50,11 +50,12 @@ impl<R> Rooted<R> {
         Ok(store.opaque().root_owned(reference))
     }
 
-    /// Whether two roots hold the same object.
+    /// Whether two roots hold the same object, or equal i31s: `ref.eq`, for references of every kind. To hash by identity, see
+    /// [`identity`](Self::identity).
     ///
     /// # Errors
     ///
-    /// When one of them is dead or belongs to another store.
+    /// [`GcError::DeadRoot`], [`GcError::WrongStore`].
     pub fn ref_eq<S>(store: impl AsContext, a: &Rooted<R>, b: &Rooted<S>) -> Result<bool> {
         let store = store.as_context();
         Ok(a.gc_ref(&store.0.opaque)? == b.gc_ref(&store.0.opaque)?)
@@ -66,8 +67,17 @@ impl<R> OwnedRooted<R> {
         OwnedRooted { root: Rooted::new(store, id), dropped }
     }
 
-    pub(crate) fn gc_ref(&self, store: &StoreOpaque) -> Result<GcRef> {
+    pub(crate) fn gc_ref(&self, store: &StoreOpaque) -> Result<GcRef, GcError> {
         self.root.gc_ref(store)
+    }
+
+    /// Whether two roots hold the same object, or equal i31s.
+    ///
+    /// # Errors
+    ///
+    /// [`GcError::WrongStore`].
+    pub fn ref_eq<S>(store: impl AsContext, a: &OwnedRooted<R>, b: &OwnedRooted<S>) -> Result<bool> {
+        Rooted::ref_eq(store, &a.root, &b.root)
     }
 
     /// A root in the innermost scope for the same reference.

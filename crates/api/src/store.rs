@@ -1,9 +1,13 @@
 //! Stores and the ways to reach one.
 
 use crate::error::ThrownException;
+use crate::gc_error::GcError;
+use crate::refs::Identities;
+use crate::shapes::Shape;
 use crate::{Engine, ExnRef, GcHeapOutOfMemory, OwnedRooted, Result, Rooted, WasmBacktrace};
-use anyhow::{anyhow, bail};
-use heapwright_gc_heap::{Cause, EventSink, GcRef, GcStats, Heap, Space};
+use anyhow::anyhow;
+use hashbrown::HashMap;
+use heapwright_gc_heap::{Cause, EventSink, GcRef, GcStats, Heap, HeapCorrupted, Space, TypeId};
 use heapwright_vm::{self as vm, RootId};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +30,9 @@ pub(crate) struct StoreOpaque {
     pub(crate) engine: Engine,
     pub(crate) id: StoreId,
     pub(crate) dropped: Arc<DroppedRoots>,
+    /// What is known of the types in use.
+    pub(crate) shapes: HashMap<TypeId, Shape>,
+    pub(crate) identities: Identities,
 }
 
 /// Identity of a store in this process.
@@ -44,8 +51,8 @@ impl DroppedRoots {
 
 impl StoreOpaque {
     /// Checks that something belongs to this store.
-    pub(crate) fn check(&self, id: StoreId) -> Result<()> {
-        if self.id == id { Ok(()) } else { bail!("object used with the wrong store") }
+    pub(crate) fn check(&self, id: StoreId) -> Result<(), GcError> {
+        if self.id == id { Ok(()) } else { Err(GcError::WrongStore) }
     }
 
     /// Frees the owned roots that were dropped.
@@ -70,11 +77,13 @@ impl StoreOpaque {
     }
 
     /// The heap, made at first use.
-    pub(crate) fn heap(&mut self) -> Result<&mut Heap> {
+    pub(crate) fn heap(&mut self) -> Result<&mut Heap, GcError> {
         if self.vm.is_poisoned() {
-            bail!("the GC heap was found corrupted; the store can no longer be used");
+            let found = self.vm.existing_heap().and_then(Heap::corruption);
+            let unknown = HeapCorrupted { what: "compiled code or a collector found it so", at: 0 };
+            return Err(GcError::Corrupted(found.unwrap_or(unknown)));
         }
-        Ok(self.vm.heap()?)
+        self.vm.heap().map_err(|e| GcError::NoHeap(e.to_string()))
     }
 
     /// Takes the exception that ended a call.
@@ -98,6 +107,8 @@ impl<T> Store<T> {
             engine: engine.clone(),
             id: StoreId(NEXT.fetch_add(1, Ordering::Relaxed)),
             dropped: Arc::default(),
+            shapes: HashMap::new(),
+            identities: Identities::default(),
         };
         let mut store = Store { inner: Box::new(StoreInner { opaque, data }) };
         if let Some(events) = engine.events() {

@@ -461,11 +461,6 @@ impl HeapType {
             gc::HeapType::Concrete(other) => unreachable!("{other:?} is not canonical"),
         }
     }
-
-    /// Whether references of this type are function references.
-    pub(crate) fn is_func(&self) -> bool {
-        matches!(self, HeapType::Func | HeapType::NoFunc | HeapType::ConcreteFunc(_))
-    }
 }
 
 impl fmt::Display for RefType {

@@ -1,11 +1,12 @@
 //! Values.
 
+use crate::gc_error::GcError;
 use crate::store::StoreOpaque;
 use crate::{
-    AnyRef, ArrayRef, EqRef, ExnRef, ExternRef, Func, HeapType, I31, RefType, Result, Rooted, StructRef, ValType,
+    AnyRef, ArrayRef, AsContextMut, EqRef, ExnRef, ExternRef, Func, HeapType, I31, RefType, Result, Rooted, StructRef,
+    ValType,
 };
-use anyhow::bail;
-use heapwright_gc_heap::{self as gc, GcRef, Heap, TypeKind};
+use heapwright_gc_heap::{self as gc, GcRef, TypeKind, TypeRef};
 use heapwright_vm::ValRaw;
 
 /// A 128-bit vector.
@@ -127,7 +128,7 @@ impl Val {
     }
 
     /// The value in the heap's terms, after checking that it belongs to `ty` and to this store.
-    pub(crate) fn checked(&self, store: &mut StoreOpaque, ty: &gc::ValType) -> Result<gc::Value> {
+    pub(crate) fn checked(&self, store: &mut StoreOpaque, ty: &gc::ValType) -> Result<gc::Value, GcError> {
         use gc::ValType as T;
         let value = match (*self, ty) {
             (Val::I32(v), T::I32) => gc::Value::I32(v as u32),
@@ -138,14 +139,14 @@ impl Val {
             (Val::FuncRef(f), T::Ref(r)) => {
                 let id = f.map(|f| f.funcref(store)).transpose()?;
                 if !func_matches(store, f, r) {
-                    bail!("type mismatch: expected {}, found a function reference", show(store, ty));
+                    return Err(GcError::mismatch(show(store, ty), "a function reference"));
                 }
                 gc::Value::Func(id.unwrap_or(0))
             }
             (Val::ExternRef(v), T::Ref(r)) => checked_ref(store, optional(v, store)?, r, gc::AbstractHeapType::Extern)?,
             (Val::AnyRef(v), T::Ref(r)) => checked_ref(store, optional(v, store)?, r, gc::AbstractHeapType::Any)?,
             (Val::ExnRef(v), T::Ref(r)) => checked_ref(store, optional(v, store)?, r, gc::AbstractHeapType::Exn)?,
-            _ => bail!("type mismatch: expected {}, found {}", show(store, ty), self.kind()),
+            _ => return Err(GcError::mismatch(show(store, ty), self.kind())),
         };
         Ok(value)
     }
@@ -194,7 +195,7 @@ impl Val {
 /// Whether values of a type are function ids.
 pub(crate) fn is_func(store: &StoreOpaque, ty: &gc::ValType) -> bool {
     match ty {
-        gc::ValType::Ref(r) => RefType::from_gc(&store.engine, r).heap_type().is_func(),
+        gc::ValType::Ref(r) => is_func_type(store, &r.heap),
         _ => false,
     }
 }
@@ -203,7 +204,7 @@ fn show(store: &StoreOpaque, ty: &gc::ValType) -> String {
     ValType::from_gc(&store.engine, ty).to_string()
 }
 
-fn optional<R>(root: Option<Rooted<R>>, store: &StoreOpaque) -> Result<GcRef> {
+fn optional<R>(root: Option<Rooted<R>>, store: &StoreOpaque) -> Result<GcRef, GcError> {
     root.map_or(Ok(GcRef::NULL), |r| r.gc_ref(store))
 }
 
@@ -222,43 +223,100 @@ fn func_matches(store: &StoreOpaque, func: Option<Func>, ty: &gc::RefType) -> bo
     }
 }
 
+/// Whether references to a heap type are function ids.
+fn is_func_type(store: &StoreOpaque, ty: &gc::HeapType) -> bool {
+    match *ty {
+        gc::HeapType::Concrete(TypeRef::Canonical(id)) => {
+            store.engine.runtime().types().space().kind(id.0) == Ok(TypeKind::Func)
+        }
+        gc::HeapType::Concrete(_) => false,
+        gc::HeapType::Abstract(a) => matches!(a, gc::AbstractHeapType::Func | gc::AbstractHeapType::NoFunc),
+    }
+}
+
 /// Checks that `r`, a value of the hierarchy `top`, belongs to `ty`.
-fn checked_ref(store: &mut StoreOpaque, r: GcRef, ty: &gc::RefType, top: gc::AbstractHeapType) -> Result<gc::Value> {
-    let engine = store.engine.clone();
-    if ty.heap.top(RefType::from_gc(&engine, ty).heap_type().is_func()) != top {
-        bail!("type mismatch: expected {}, found a reference of another hierarchy", RefType::from_gc(&engine, ty));
-    }
-    let belongs = if r.is_null() { ty.nullable } else { belongs(store, r, &ty.heap)? };
-    if !belongs {
-        bail!("type mismatch: expected {}, found a reference of another type", RefType::from_gc(&engine, ty));
-    }
-    Ok(gc::Value::Ref(r))
+fn checked_ref(
+    store: &mut StoreOpaque,
+    r: GcRef,
+    ty: &gc::RefType,
+    top: gc::AbstractHeapType,
+) -> Result<gc::Value, GcError> {
+    let found = if ty.heap.top(is_func_type(store, &ty.heap)) != top {
+        "a reference of another hierarchy"
+    } else if r.is_null() {
+        if ty.nullable {
+            return Ok(gc::Value::Ref(r));
+        }
+        "null"
+    } else if belongs(store, r, &ty.heap)? {
+        return Ok(gc::Value::Ref(r));
+    } else {
+        "a reference of another type"
+    };
+    Err(GcError::mismatch(RefType::from_gc(&store.engine, ty), found))
 }
 
 /// Whether a non-null reference belongs to a heap type of its own hierarchy.
-pub(crate) fn belongs(store: &mut StoreOpaque, r: GcRef, heap_type: &gc::HeapType) -> Result<bool> {
+pub(crate) fn belongs(store: &mut StoreOpaque, r: GcRef, heap_type: &gc::HeapType) -> Result<bool, GcError> {
     use gc::AbstractHeapType as A;
-    let kind = kind_of(store.heap()?, r)?;
-    Ok(match *heap_type {
-        gc::HeapType::Concrete(gc::TypeRef::Canonical(id)) => store.heap()?.is_instance(r, id)?,
-        gc::HeapType::Concrete(_) => false,
-        gc::HeapType::Abstract(a) => match a {
-            A::Any | A::Extern | A::Exn => true,
-            A::Eq => matches!(kind, None | Some(TypeKind::Struct | TypeKind::Array)),
-            A::I31 => kind.is_none(),
-            A::Struct => kind == Some(TypeKind::Struct),
-            A::Array => kind == Some(TypeKind::Array),
-            A::None | A::NoExtern | A::NoExn | A::Func | A::NoFunc => false,
-        },
+    let a = match *heap_type {
+        gc::HeapType::Concrete(TypeRef::Canonical(id)) => {
+            let answer = store.heap()?.is_instance(r, id);
+            return answer.map_err(|e| store.corrupted(e));
+        }
+        gc::HeapType::Concrete(_) => return Ok(false),
+        gc::HeapType::Abstract(a) => a,
+    };
+    Ok(match a {
+        A::Any | A::Extern | A::Exn => true,
+        A::None | A::NoExtern | A::NoExn | A::Func | A::NoFunc => false,
+        A::I31 => r.is_i31(),
+        A::Eq => matches!(kind_of(store, r)?, None | Some(TypeKind::Struct | TypeKind::Array)),
+        A::Struct => kind_of(store, r)? == Some(TypeKind::Struct),
+        A::Array => kind_of(store, r)? == Some(TypeKind::Array),
     })
 }
 
 /// The kind of object behind a non-null reference; `None` for an i31.
-pub(crate) fn kind_of(heap: &Heap, r: GcRef) -> Result<Option<TypeKind>> {
+pub(crate) fn kind_of(store: &mut StoreOpaque, r: GcRef) -> Result<Option<TypeKind>, GcError> {
     if r.is_i31() {
         return Ok(None);
     }
-    Ok(Some(heap.type_of(r).map_err(crate::error::from_bad_reference)?.kind))
+    let kind = store.heap()?.type_of(r).map(|entry| entry.kind);
+    kind.map(Some).map_err(|e| store.bad_reference(e))
+}
+
+/// A heap type of the embedder in the heap's terms, when it is of the store's engine.
+pub(crate) fn checked_heap_type(store: &StoreOpaque, ty: &HeapType) -> Result<gc::HeapType, GcError> {
+    match ty {
+        HeapType::ConcreteFunc(t) => store.check_engine(t.engine())?,
+        HeapType::ConcreteStruct(t) => store.check_engine(t.engine())?,
+        HeapType::ConcreteArray(t) => store.check_engine(t.engine())?,
+        _ => {}
+    }
+    Ok(ty.to_gc(&store.engine))
+}
+
+impl Val {
+    /// Whether the value belongs to a type.
+    ///
+    /// # Errors
+    ///
+    /// [`GcError::WrongEngine`] when the type is another engine's; [`GcError::DeadRoot`], [`GcError::WrongStore`],
+    /// [`GcError::Corrupted`].
+    pub fn matches_ty(&self, mut store: impl AsContextMut, ty: &ValType) -> Result<bool> {
+        let mut store = store.as_context_mut();
+        let store = store.opaque();
+        if let ValType::Ref(r) = ty {
+            checked_heap_type(store, r.heap_type())?;
+        }
+        let ty = ty.to_gc(&store.engine);
+        match self.checked(store, &ty) {
+            Ok(_) => Ok(true),
+            Err(GcError::TypeMismatch { .. }) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
 }
 
 macro_rules! from {

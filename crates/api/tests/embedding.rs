@@ -128,9 +128,9 @@ fn structs_and_arrays_from_the_host() -> Result<()> {
 
         let bytes = ArrayType::new(engine, FieldType::new(Mutability::Var, StorageType::I8))?;
         let array = ArrayRef::new(&mut store, &bytes, &Val::I32(-1), 5)?;
-        array.set(&mut store, 2, Val::I32(0x1234))?;
+        array.set(&mut store, 2, Val::I32(0x1234 & 0xff))?;
         array.fill(&mut store, 3, Val::I32(1), 2)?;
-        assert_eq!(array.read_bytes(&mut store, 0, 5)?, [255, 255, 0x34, 1, 1]);
+        assert_eq!(array.to_vec::<u8>(&mut store)?, [255, 255, 0x34, 1, 1]);
         assert_eq!(array.get(&mut store, 0)?.unwrap_i32(), 255);
         assert_eq!(array.len(&mut store)?, 5);
         Ok(())

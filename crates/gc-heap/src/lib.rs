@@ -26,6 +26,7 @@ mod layout;
 mod memory;
 mod mutator;
 mod object;
+mod prepared;
 mod reference;
 mod registry;
 mod roots;
@@ -48,6 +49,7 @@ pub use layout::{ArrayLayout, FieldLayout, HeaderLayout, StructLayout, layout_ex
 pub use memory::{GUARD_BYTES, HeapMemory, MemoryError, NULL_PAGE_BYTES, RESERVATION_BYTES};
 pub use mutator::{BarrierCount, MutatorState, NUM_BUFFERS, NUM_PROGRAMS};
 pub use object::Value;
+pub use prepared::{PreparedArray, PreparedField};
 pub use reference::GcRef;
 pub use registry::{RegisteredTypes, TypeRegistry};
 pub use roots::{NoRoots, RootKind, RootSet};

@@ -148,7 +148,7 @@ impl Heap {
         Ok(Place { slot, storage: field.storage, traced: field.traced })
     }
 
-    fn read(&mut self, r: GcRef, place: Place) -> Result<Value, BadReference> {
+    pub(crate) fn read(&mut self, r: GcRef, place: Place) -> Result<Value, BadReference> {
         let value = self.load_value(place.storage, place.traced, place.slot)?;
         if let (Value::Ref(new), Some(program)) = (value, self.spec.barriers.load) {
             let inputs = Inputs { object: r, slot: place.slot, old: GcRef::NULL, new };
@@ -157,7 +157,7 @@ impl Heap {
         Ok(value)
     }
 
-    fn write(&mut self, r: GcRef, place: Place, value: Value, fresh: bool) -> Result<(), BadReference> {
+    pub(crate) fn write(&mut self, r: GcRef, place: Place, value: Value, fresh: bool) -> Result<(), BadReference> {
         if let (true, Value::Ref(new)) = (place.traced, value) {
             let program = if fresh { self.spec.barriers.init } else { self.spec.barriers.store };
             if let Some(program) = program {
@@ -291,7 +291,7 @@ impl Heap {
 }
 
 #[inline]
-fn object_offset(r: GcRef) -> Result<u32, BadReference> {
+pub(crate) fn object_offset(r: GcRef) -> Result<u32, BadReference> {
     r.offset().ok_or(if r.is_null() { BadReference::Null } else { BadReference::WrongKind })
 }
 

@@ -147,6 +147,19 @@ impl TypeRegistry {
         RegisteredTypes { held: Arc::new(Held { registry: self.clone(), groups: vec![group], ids: [id].into() }) }
     }
 
+    /// As [`retain`](Self::retain), with the type's definition; `None` when `id` is not registered: an id that was read from the heap may
+    /// be anything.
+    pub fn try_retain(self: &Arc<Self>, id: TypeId) -> Option<(RegisteredTypes, Arc<SubType>)> {
+        let mut groups = self.write();
+        let definition = groups.get(id)?.definition.clone();
+        let group = groups.retain(id);
+        drop(groups);
+        Some((
+            RegisteredTypes { held: Arc::new(Held { registry: self.clone(), groups: vec![group], ids: [id].into() }) },
+            definition,
+        ))
+    }
+
     /// The type of the objects that stand behind `externref`; always registered. No module defines it, so it has no
     /// [`definition`](Self::definition): after its header stands one word, the host id.
     pub fn extern_type(&self) -> TypeId {

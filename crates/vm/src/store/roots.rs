@@ -1,7 +1,7 @@
 //! References that the host holds.
 //!
 //! Two ways: *owned* roots live until they are removed; *scoped* roots form a stack and live until their scope ends. Both
-//! are named by ids with a generation, so that a stale id is noticed (for 2³² roots; then it may name another live reference).
+//! are named by ids with a generation, so that a stale id is noticed. Generations are 64 bits wide: they are never used up.
 
 use heapwright_gc_heap::GcRef;
 
@@ -9,7 +9,7 @@ use heapwright_gc_heap::GcRef;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct RootId {
     index: u32,
-    generation: u32,
+    generation: u64,
 }
 
 /// A scope of the stack of scoped roots.
@@ -25,11 +25,11 @@ pub struct HostRoots {
     free: Option<u32>,
     scoped: Vec<Scoped>,
     /// Generation of the next scoped root.
-    next: u32,
+    next: u64,
 }
 
 struct Slot {
-    generation: u32,
+    generation: u64,
     content: Content,
 }
 
@@ -39,7 +39,7 @@ enum Content {
 }
 
 struct Scoped {
-    generation: u32,
+    generation: u64,
     reference: GcRef,
 }
 
@@ -75,11 +75,8 @@ impl HostRoots {
         let slot = self.slots.get_mut(id.index as usize).filter(|s| s.generation == id.generation)?;
         let Content::Used(reference) = slot.content else { return None };
         slot.content = Content::Free { next: self.free };
-        // A slot whose generations are used up is never reused.
-        if let Some(generation) = slot.generation.checked_add(1) {
-            slot.generation = generation;
-            self.free = Some(id.index);
-        }
+        slot.generation += 1;
+        self.free = Some(id.index);
         Some(reference)
     }
 
@@ -92,7 +89,7 @@ impl HostRoots {
         let index = self.scoped.len() as u32;
         assert!(index < SCOPED, "too many roots");
         let generation = self.next;
-        self.next = self.next.wrapping_add(1);
+        self.next += 1;
         self.scoped.push(Scoped { generation, reference });
         RootId { index: index | SCOPED, generation }
     }
