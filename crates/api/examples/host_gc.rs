@@ -51,7 +51,8 @@ fn main() -> Result<()> {
         let mut scope = RootScope::new(&mut store);
         for owned in &people {
             let one: Rooted<StructRef> = owned.to_rooted(&mut scope)?;
-            age.write(&mut scope, &one, age.read::<i64>(&mut scope, &one)? + 1)?;
+            let years: i64 = age.read(&mut scope, &one)?;
+            age.write(&mut scope, &one, years + 1)?;
             *visits.entry(one.identity(&mut scope)?).or_default() += round;
         }
         heapwright::AsContextMut::as_context_mut(&mut scope).gc()?;
