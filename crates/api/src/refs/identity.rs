@@ -9,6 +9,7 @@ use crate::store::{StoreId, StoreOpaque};
 use crate::{AsContextMut, OwnedRooted, Result, Rooted};
 use hashbrown::HashMap;
 use heapwright_gc_heap::GcRef;
+use std::any::Any;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 
@@ -28,14 +29,18 @@ use std::sync::{Arc, Weak};
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Identity(Arc<Named>);
-
-#[derive(Debug)]
-struct Named {
+pub struct Identity {
     store: StoreId,
     number: Number,
-    /// Keeps the object alive; none for an i31.
-    root: Option<OwnedRooted<()>>,
+    /// Keeps the object alive; none for an i31. A [`Named`], which nobody looks into through here: what equality and hash are made of
+    /// never changes.
+    _keep: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// An object with a number.
+struct Named {
+    number: u64,
+    root: OwnedRooted<()>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -44,9 +49,15 @@ enum Number {
     Object(u64),
 }
 
+impl Named {
+    fn identity(self: Arc<Named>, store: StoreId) -> Identity {
+        Identity { store, number: Number::Object(self.number), _keep: Some(self) }
+    }
+}
+
 impl PartialEq for Identity {
     fn eq(&self, other: &Identity) -> bool {
-        self.0.store == other.0.store && self.0.number == other.0.number
+        self.store == other.store && self.number == other.number
     }
 }
 
@@ -54,8 +65,8 @@ impl Eq for Identity {}
 
 impl Hash for Identity {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.store.hash(state);
-        self.0.number.hash(state);
+        self.store.hash(state);
+        self.number.hash(state);
     }
 }
 
@@ -77,7 +88,7 @@ const MIN_CROWDED: usize = 1024;
 impl StoreOpaque {
     fn identity(&mut self, r: GcRef) -> Result<Identity> {
         if let Some(value) = r.i31_u() {
-            return Ok(Identity(Arc::new(Named { store: self.id, number: Number::I31(value), root: None })));
+            return Ok(Identity { store: self.id, number: Number::I31(value), _keep: None });
         }
         let collections = self.heap()?.stats().collections;
         if collections != self.identities.collections {
@@ -85,25 +96,25 @@ impl StoreOpaque {
             self.identities.collections = collections;
         }
         if let Some(known) = self.identities.by_address.get(&r.raw()).and_then(Weak::upgrade) {
-            return Ok(Identity(known));
+            return Ok(known.identity(self.id));
         }
-        let root = Some(self.root_owned(r));
+        let root = self.root_owned(r);
         let table = &mut self.identities;
         table.numbered += 1;
-        let named = Arc::new(Named { store: self.id, number: Number::Object(table.numbered), root });
+        let named = Arc::new(Named { number: table.numbered, root });
         if table.by_address.len() >= table.crowded.max(MIN_CROWDED) {
             table.by_address.retain(|_, named| named.strong_count() > 0);
             table.crowded = 2 * table.by_address.len();
         }
         table.by_address.insert(r.raw(), Arc::downgrade(&named));
-        Ok(Identity(named))
+        Ok(named.identity(self.id))
     }
 
     fn rebuild_identities(&mut self) {
         for named in core::mem::take(&mut self.identities.by_address).into_values() {
             // Whoever dropped the identity has nothing to find again.
             let Some(alive) = named.upgrade() else { continue };
-            if let Some(Ok(r)) = alive.root.as_ref().map(|root| root.gc_ref(self)) {
+            if let Ok(r) = alive.root.gc_ref(self) {
                 self.identities.by_address.insert(r.raw(), named);
             }
         }
