@@ -187,6 +187,20 @@ impl Config {
         self
     }
 
+    /// Whether loads of fields, elements and lengths, casts, and null and bounds checks whose result is known are removed. Default on;
+    /// without [`optimize`](Self::optimize) it has no effect.
+    pub fn redundancy_elimination(&mut self, enable: bool) -> &mut Self {
+        self.settings.redundancy_elimination = enable;
+        self
+    }
+
+    /// Whether objects that nothing but one function's field accesses can see are replaced by their fields. Default on; without
+    /// [`optimize`](Self::optimize) it has no effect.
+    pub fn scalar_replacement(&mut self, enable: bool) -> &mut Self {
+        self.settings.scalar_replacement = enable;
+        self
+    }
+
     /// Whether functions compile on several threads. Default on.
     pub fn parallel_compilation(&mut self, enable: bool) -> &mut Self {
         self.settings.parallel = enable;

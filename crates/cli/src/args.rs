@@ -151,6 +151,19 @@ pub(crate) struct DevArgs {
     /// Generate code without optimising it
     #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
     pub(crate) no_optimize: bool,
+
+    /// Leave out one of the optimiser's passes, to see its price; can be given several times
+    #[arg(long, value_name = "PASS", hide_short_help = true, help_heading = DEVELOPMENT)]
+    pub(crate) without: Vec<Pass>,
+}
+
+/// A pass of the optimiser.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Pass {
+    /// Removal of loads, casts and checks whose result is known.
+    RedundancyElimination,
+    /// Replacement of objects by their fields.
+    ScalarReplacement,
 }
 
 /// How statistics are written.
@@ -266,6 +279,12 @@ impl EngineArgs {
         }
         if let Some(target) = &self.dev.target {
             config.target(target).map_err(|e| e.to_string())?;
+        }
+        for pass in &self.dev.without {
+            match pass {
+                Pass::RedundancyElimination => config.redundancy_elimination(false),
+                Pass::ScalarReplacement => config.scalar_replacement(false),
+            };
         }
         match (self.initial_heap, self.max_heap) {
             (Some(initial), Some(max)) if initial > max => {

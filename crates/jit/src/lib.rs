@@ -8,6 +8,7 @@ pub mod artifact;
 mod compile;
 mod gc;
 pub mod module;
+mod opt;
 mod translate;
 
 pub use compile::{CompileError, Compiler, FunctionText, Settings, StubText, Stubs, Target, features};

@@ -18,6 +18,22 @@ pub struct FunctionText {
 }
 
 impl Compiler {
+    /// The GC operations that are left in each defined function when they are lowered, and its CLIF at that point.
+    #[cfg(test)]
+    pub(crate) fn operations(&self, bytes: &[u8]) -> Result<Vec<(Vec<crate::gc::GcOp>, String)>, CompileError> {
+        let ParsedModule { info, bodies } = parse(bytes, self.features, self.spec.header_layout())?;
+        let layout = info.instance_layout();
+        let env = ModuleEnv { compiler: self, info: &info, layout: &layout };
+        let mut worker = Worker::new();
+        let operations = bodies.into_iter().map(|body| {
+            let gc = worker.translate(env, body)?;
+            let func = &worker.context.func;
+            let insts = func.layout.blocks().flat_map(|block| func.layout.block_insts(block));
+            Ok((insts.filter_map(|inst| gc.op_of(func, inst)).collect(), func.display().to_string()))
+        });
+        operations.collect()
+    }
+
     /// Compiles a module and gives the text of each defined function, in order. The code is what
     /// [`compile_module`](Self::compile_module) makes, before calls are linked.
     ///

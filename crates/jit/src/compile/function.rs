@@ -7,6 +7,7 @@ use crate::artifact::{AddressMap, Handler, HandlerTable, Handlers, StackMaps, Tr
 use crate::gc::lower::LowerEnv;
 use crate::gc::{FuncGc, lower, safepoints};
 use crate::module::{FunctionBody, ModuleInfo};
+use crate::opt;
 use crate::translate::{FUNC_NAMESPACE, TranslateEnv, translate_function};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{self, ExternalName, Function, SourceLoc, UserExternalName, UserFuncName};
@@ -93,6 +94,17 @@ impl Worker {
 
     /// Validates a function of a module and leaves its CLIF, lowered and with safepoints, in the context.
     pub(super) fn prepare(&mut self, env: ModuleEnv<'_>, body: FunctionBody<'_>) -> Result<(), CompileError> {
+        let mut gc = self.translate(env, body)?;
+        let ModuleEnv { compiler, info, layout } = env;
+        let settings = &compiler.settings;
+        let func = &mut self.context.func;
+        lower::lower(func, &mut gc, &LowerEnv { module: info, layout, spec: compiler.spec, settings });
+        safepoints::insert(func, &gc, compiler.spec);
+        Ok(())
+    }
+
+    /// Validates a function of a module and leaves its CLIF, with GC operations that are still to be lowered, in the context.
+    pub(super) fn translate(&mut self, env: ModuleEnv<'_>, body: FunctionBody<'_>) -> Result<FuncGc, CompileError> {
         let ModuleEnv { compiler, info, layout } = env;
         let index = body.index;
         self.context.clear();
@@ -115,9 +127,11 @@ impl Worker {
         if settings.verify {
             verify(index, func, &*compiler.isa)?;
         }
-        lower::lower(func, &mut gc, &LowerEnv { module: info, layout, spec: compiler.spec, settings });
-        safepoints::insert(func, &gc, compiler.spec);
-        Ok(())
+        opt::run(func, &mut gc, info, settings);
+        if settings.verify {
+            verify(index, func, &*compiler.isa)?;
+        }
+        Ok(gc)
     }
 
     /// Makes code of the function that was prepared; it is left in the context.

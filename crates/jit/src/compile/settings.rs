@@ -52,6 +52,10 @@ pub struct Settings {
     pub signal_traps: bool,
     /// Cranelift's optimiser runs.
     pub optimize: bool,
+    /// With `optimize`: loads, casts and checks whose result is known are removed.
+    pub redundancy_elimination: bool,
+    /// With `optimize`: objects that only one function's field accesses see are replaced by their fields.
+    pub scalar_replacement: bool,
     /// Cranelift's verifier runs after translation and after lowering.
     pub verify: bool,
     /// Functions compile on several threads.
@@ -72,6 +76,8 @@ impl Default for Settings {
             target: Target::Native,
             signal_traps: true,
             optimize: true,
+            redundancy_elimination: true,
+            scalar_replacement: true,
             verify: cfg!(debug_assertions),
             parallel: true,
             count_barriers: false,

@@ -34,7 +34,8 @@ pub(crate) enum CastTarget {
 }
 
 /// A GC operation. Values in parentheses are the pseudo-call's arguments after the instance context, which is argument 0 of
-/// every one. `nullable` says that the receiver may be null (the operation then traps); type indices are the module's.
+/// every one. `nullable` says that the receiver may be null (the operation then traps), `in_bounds` that the index is known to be below the
+/// length of the receiver, which is not null; type indices are the module's.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum GcOp {
     /// `(fields…) -> ref`
@@ -56,9 +57,9 @@ pub(crate) enum GcOp {
     /// `(offset, length) -> ref`
     ArrayNewElem { ty: u32, segment: u32 },
     /// `(ref, index) -> value`
-    ArrayGet { ty: u32, extend: Extend, nullable: bool },
+    ArrayGet { ty: u32, extend: Extend, nullable: bool, in_bounds: bool },
     /// `(ref, index, value)`
-    ArraySet { ty: u32, nullable: bool },
+    ArraySet { ty: u32, nullable: bool, in_bounds: bool },
     /// `(ref) -> i32`
     ArrayLen { nullable: bool },
     /// `(ref, offset, value, length)`
@@ -165,12 +166,7 @@ impl FuncGc {
             sig.returns.extend(op.result(module).map(|(kind, _)| AbiParam::new(kind.clif())));
             let signature = builder.import_signature(sig);
             let name = builder.func.declare_imported_user_function(UserExternalName::new(GC_NAMESPACE, index));
-            builder.import_function(ExtFuncData {
-                name: ExternalName::user(name),
-                signature,
-                colocated: true,
-                patchable: false,
-            })
+            builder.import_function(callee(ExternalName::user(name), signature))
         });
         let call = builder.ins().call(callee, args);
         let (_, traced) = op.result(module)?;
@@ -181,6 +177,28 @@ impl FuncGc {
         Some(value)
     }
 
+    /// Whether the function has no GC operation.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// Turns the pseudo-call `inst` into one of `op`, which takes and gives the same.
+    pub(crate) fn retarget(&mut self, func: &mut ir::Function, inst: Inst, op: GcOp) {
+        let ir::InstructionData::Call { func_ref, .. } = func.dfg.insts[inst] else {
+            unreachable!("a pseudo-call is a call");
+        };
+        let signature = func.dfg.ext_funcs[func_ref].signature;
+        let callee = *self.refs_by_op.entry(op).or_insert_with(|| {
+            let index = self.ops.len() as u32;
+            self.ops.push(op);
+            let name = func.declare_imported_user_function(UserExternalName::new(GC_NAMESPACE, index));
+            func.import_function(callee(ExternalName::user(name), signature))
+        });
+        if let ir::InstructionData::Call { func_ref, .. } = &mut func.dfg.insts[inst] {
+            *func_ref = callee;
+        }
+    }
+
     /// The operation behind a call instruction, if it is a pseudo-call.
     pub(crate) fn op_of(&self, func: &ir::Function, inst: Inst) -> Option<GcOp> {
         let ir::InstructionData::Call { func_ref, .. } = func.dfg.insts[inst] else { return None };
@@ -188,4 +206,8 @@ impl FuncGc {
         let name = &func.params.user_named_funcs()[name];
         (name.namespace == GC_NAMESPACE).then(|| self.ops[name.index as usize])
     }
+}
+
+fn callee(name: ExternalName, signature: ir::SigRef) -> ExtFuncData {
+    ExtFuncData { name, signature, colocated: true, patchable: false }
 }

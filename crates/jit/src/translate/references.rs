@@ -185,7 +185,7 @@ impl FuncTranslator<'_> {
     }
 
     fn array_operator(&mut self, op: &Operator<'_>, operands: &Operands) -> bool {
-        let get = |ty, extend| GcOp::ArrayGet { ty, extend, nullable: nullable(operands.0[1]) };
+        let get = |ty, extend| GcOp::ArrayGet { ty, extend, nullable: nullable(operands.0[1]), in_bounds: false };
         match *op {
             Operator::ArrayNew { array_type_index: ty } => self.new_object(GcOp::ArrayNew { ty }, 2),
             Operator::ArrayNewDefault { array_type_index: ty } => self.new_object(GcOp::ArrayNewDefault { ty }, 1),
@@ -205,7 +205,7 @@ impl FuncTranslator<'_> {
             Operator::ArraySet { array_type_index: ty } => {
                 let nullable = nullable(operands.0[2]);
                 let args = self.pop_n(3);
-                self.gc_op(GcOp::ArraySet { ty, nullable }, &args);
+                self.gc_op(GcOp::ArraySet { ty, nullable, in_bounds: false }, &args);
             }
             Operator::ArrayFill { array_type_index: ty } => {
                 let nullable = nullable(operands.0[3]);

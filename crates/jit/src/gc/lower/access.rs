@@ -26,6 +26,15 @@ pub(super) struct Place {
     pub(super) offset: i32,
 }
 
+/// What an element access has to check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Check {
+    /// Nothing: the array is not null, the index below its length.
+    None,
+    /// The index, and null with this trap if there is one.
+    Bounds { null: Option<Trap> },
+}
+
 impl Emitter<'_> {
     // Plain memory.
 
@@ -228,29 +237,24 @@ impl Emitter<'_> {
         self.length(self.env.spec.header_layout().length_offset(), null, array)
     }
 
-    fn checked_element(&mut self, layout: &ArrayLayout, null: Option<Trap>, array: Value, index: Value) -> Place {
-        let length = self.length(layout.length_offset, null, array);
-        let outside = self.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, length);
-        self.trap_if(outside, Trap::ArrayOutOfBounds);
+    fn checked_element(&mut self, layout: &ArrayLayout, check: Check, array: Value, index: Value) -> Place {
+        if let Check::Bounds { null } = check {
+            let length = self.length(layout.length_offset, null, array);
+            let outside = self.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, length);
+            self.trap_if(outside, Trap::ArrayOutOfBounds);
+        }
         self.element_place(array, layout, index)
     }
 
-    pub(super) fn array_get(
-        &mut self,
-        ty: u32,
-        extend: Extend,
-        null: Option<Trap>,
-        array: Value,
-        index: Value,
-    ) -> Value {
+    pub(super) fn array_get(&mut self, ty: u32, extend: Extend, check: Check, array: Value, index: Value) -> Value {
         let layout = self.env.module.array_layout(ty);
-        let place = self.checked_element(&layout, null, array, index);
+        let place = self.checked_element(&layout, check, array, index);
         self.read(place, layout.storage, layout.traced, extend, None)
     }
 
-    pub(super) fn array_set(&mut self, ty: u32, null: Option<Trap>, array: Value, index: Value, value: Value) {
+    pub(super) fn array_set(&mut self, ty: u32, check: Check, array: Value, index: Value, value: Value) {
         let layout = self.env.module.array_layout(ty);
-        let place = self.checked_element(&layout, null, array, index);
+        let place = self.checked_element(&layout, check, array, index);
         self.write(place, layout.storage, layout.traced, value, None);
     }
 }

@@ -14,6 +14,7 @@ use super::{FuncGc, GcOp};
 use crate::abi::{InstanceLayout, Trap};
 use crate::compile::Settings;
 use crate::module::ModuleInfo;
+use access::Check;
 use casts::Query;
 use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Value};
 use emit::Emitter;
@@ -133,6 +134,10 @@ impl Emitter<'_> {
         self.context = args[0];
         let args = &args[1..];
         let null = |nullable: bool, trap: Trap| nullable.then_some(trap);
+        let check = |nullable, in_bounds| match in_bounds {
+            true => Check::None,
+            false => Check::Bounds { null: null(nullable, Trap::NullArrayReference) },
+        };
         let result = match op {
             StructNew { ty } => Some(self.struct_new(ty, Some(args))),
             StructNewDefault { ty } => Some(self.struct_new(ty, None)),
@@ -152,11 +157,13 @@ impl Emitter<'_> {
             ArrayNewElem { ty, segment } => {
                 self.array_new_segment(crate::abi::Builtin::ArrayNewElem, ty, segment, args)
             }
-            ArrayGet { ty, extend, nullable } => {
-                Some(self.array_get(ty, extend, null(nullable, Trap::NullArrayReference), args[0], args[1]))
+            ArrayGet { ty, extend, nullable, in_bounds } => {
+                let check = check(nullable, in_bounds);
+                Some(self.array_get(ty, extend, check, args[0], args[1]))
             }
-            ArraySet { ty, nullable } => {
-                self.array_set(ty, null(nullable, Trap::NullArrayReference), args[0], args[1], args[2]);
+            ArraySet { ty, nullable, in_bounds } => {
+                let check = check(nullable, in_bounds);
+                self.array_set(ty, check, args[0], args[1], args[2]);
                 None
             }
             ArrayLen { nullable } => Some(self.array_len(null(nullable, Trap::NullArrayReference), args[0])),

@@ -112,7 +112,7 @@ fn vectors_in_arrays() {
         let params = [types::I8X16, types::I32, types::I32];
         expect(&params, &[types::I8X16], &[vector, 12, index], expected, |build, params| {
             let array = build.op(GcOp::ArrayNew { ty: VECTORS }, &[params[0], params[1]]);
-            let get = GcOp::ArrayGet { ty: VECTORS, extend: Extend::None, nullable: false };
+            let get = GcOp::ArrayGet { ty: VECTORS, extend: Extend::None, nullable: false, in_bounds: false };
             let value = build.op(get, &[array, params[2]]);
             build.b.ins().return_(&[value]);
         });
@@ -127,7 +127,7 @@ fn constant_indices_are_checked_like_others() {
             let value = build.b.ins().iconst(types::I64, 5);
             let array = build.op(GcOp::ArrayNewFixed { ty: LONGS, count: 3 }, &[value; 3]);
             let index = build.b.ins().iconst(types::I32, index);
-            let get = GcOp::ArrayGet { ty: LONGS, extend: Extend::None, nullable: true };
+            let get = GcOp::ArrayGet { ty: LONGS, extend: Extend::None, nullable: true, in_bounds: false };
             let value = build.op(get, &[array, index]);
             build.b.ins().return_(&[value]);
         });
@@ -196,10 +196,10 @@ fn null_receivers_trap() {
             b.op(GcOp::ArrayLen { nullable: true }, &[null]);
         }),
         (Trap::NullArrayReference, |b, null| {
-            b.op(GcOp::ArrayGet { ty: REFS, extend: Extend::None, nullable: true }, &[null, null]);
+            b.op(GcOp::ArrayGet { ty: REFS, extend: Extend::None, nullable: true, in_bounds: false }, &[null, null]);
         }),
         (Trap::NullArrayReference, |b, null| {
-            b.emit(GcOp::ArraySet { ty: REFS, nullable: true }, &[null, null, null]);
+            b.emit(GcOp::ArraySet { ty: REFS, nullable: true, in_bounds: false }, &[null, null, null]);
         }),
         (Trap::NullArrayReference, |b, null| {
             b.emit(GcOp::ArrayFill { ty: WORDS, nullable: true }, &[null, null, null, null]);
@@ -237,7 +237,8 @@ fn arrays_of_all_lengths() {
                                 true => build.op(GcOp::ArrayNewDefault { ty }, &[length]),
                                 false => build.op(GcOp::ArrayNew { ty }, &[value, length]),
                             };
-                            let value = build.op(GcOp::ArrayGet { ty, extend, nullable: false }, &[array, p[1]]);
+                            let value = build
+                                .op(GcOp::ArrayGet { ty, extend, nullable: false, in_bounds: false }, &[array, p[1]]);
                             let length = build.op(GcOp::ArrayLen { nullable: true }, &[array]);
                             build.b.ins().return_(&[value, length]);
                         });
@@ -283,20 +284,26 @@ fn fixed_arrays_and_elements() {
         let array = build.op(GcOp::ArrayNewFixed { ty: WORDS, count: 3 }, &[five, params[0], five]);
         let refs = build.op(GcOp::ArrayNewFixed { ty: REFS, count: 2 }, &[array, array]);
         let one = build.b.ins().iconst(types::I32, 1);
-        let array = build.op(GcOp::ArrayGet { ty: REFS, extend: Extend::None, nullable: true }, &[refs, one]);
-        let value = build.op(GcOp::ArrayGet { ty: WORDS, extend: Extend::None, nullable: true }, &[array, one]);
+        let array =
+            build.op(GcOp::ArrayGet { ty: REFS, extend: Extend::None, nullable: true, in_bounds: false }, &[refs, one]);
+        let value = build
+            .op(GcOp::ArrayGet { ty: WORDS, extend: Extend::None, nullable: true, in_bounds: false }, &[array, one]);
         let value = build.b.ins().iadd(value, one);
-        build.emit(GcOp::ArraySet { ty: WORDS, nullable: true }, &[array, one, value]);
+        build.emit(GcOp::ArraySet { ty: WORDS, nullable: true, in_bounds: false }, &[array, one, value]);
         let mut sum = build.b.ins().iconst(types::I32, 0);
         for i in 0..3 {
             let index = build.b.ins().iconst(types::I32, i);
-            let value = build.op(GcOp::ArrayGet { ty: WORDS, extend: Extend::None, nullable: true }, &[array, index]);
+            let value = build.op(
+                GcOp::ArrayGet { ty: WORDS, extend: Extend::None, nullable: true, in_bounds: false },
+                &[array, index],
+            );
             sum = build.b.ins().iadd(sum, value);
         }
         // 5 + 8 + 5, and 7 for the constant array's last element when it is set.
         let two = build.b.ins().iconst(types::I32, 2);
-        build.emit(GcOp::ArraySet { ty: WORDS, nullable: true }, &[array, two, value]);
-        let last = build.op(GcOp::ArrayGet { ty: WORDS, extend: Extend::None, nullable: true }, &[array, two]);
+        build.emit(GcOp::ArraySet { ty: WORDS, nullable: true, in_bounds: false }, &[array, two, value]);
+        let last = build
+            .op(GcOp::ArrayGet { ty: WORDS, extend: Extend::None, nullable: true, in_bounds: false }, &[array, two]);
         let difference = build.b.ins().isub(last, one);
         let sum = build.b.ins().iadd(sum, difference);
         build.b.ins().return_(&[sum]);
@@ -335,7 +342,7 @@ fn fills_stay_in_bounds() {
                 build.b.ins().brif(left, body, &[], done, &[]);
                 build.b.switch_to_block(body);
                 let extend = if ty == BYTES { Extend::Unsigned } else { Extend::None };
-                let value = build.op(GcOp::ArrayGet { ty, extend, nullable: false }, &[array, i]);
+                let value = build.op(GcOp::ArrayGet { ty, extend, nullable: false, in_bounds: false }, &[array, i]);
                 let next = build.b.ins().iadd(i, one);
                 let more = build.b.ins().iadd(sum, value);
                 build.b.ins().jump(head, &[next.into(), more.into()]);

@@ -21,8 +21,8 @@ fn assert_inside(result: Result<Vec<u128>, Stop>, what: &str) {
 fn forged_references_cannot_leave_the_heap() {
     let get = GcOp::StructGet { ty: HUGE, field: HUGE_FIELDS - 1, extend: Extend::None, nullable: false };
     let set = GcOp::StructSet { ty: NODE, field: 1, nullable: true };
-    let array_get = GcOp::ArrayGet { ty: LONGS, extend: Extend::None, nullable: true };
-    let array_set = GcOp::ArraySet { ty: REFS, nullable: false };
+    let array_get = GcOp::ArrayGet { ty: LONGS, extend: Extend::None, nullable: true, in_bounds: false };
+    let array_set = GcOp::ArraySet { ty: REFS, nullable: false, in_bounds: false };
     let fill = GcOp::ArrayFill { ty: BYTES, nullable: false };
     let target = CastTarget::Concrete(CHAIN + 9);
     let test = GcOp::RefTest { target, admits_null: false, nullable: false, may_be_i31: false };
@@ -109,9 +109,11 @@ fn heap_loads_stay_where_they_are() {
             let null = build.b.ins().iconst(types::I32, 0);
             let node = build.op(GcOp::StructNew { ty: NODE }, &[params[1], params[0], null]);
             let array = build.op(GcOp::ArrayNewDefault { ty: REFS }, &[params[1]]);
-            build.emit(GcOp::ArraySet { ty: REFS, nullable: false }, &[array, params[2], node]);
-            let value =
-                build.op(GcOp::ArrayGet { ty: REFS, extend: Extend::None, nullable: false }, &[array, params[2]]);
+            build.emit(GcOp::ArraySet { ty: REFS, nullable: false, in_bounds: false }, &[array, params[2], node]);
+            let value = build.op(
+                GcOp::ArrayGet { ty: REFS, extend: Extend::None, nullable: false, in_bounds: false },
+                &[array, params[2]],
+            );
             let target = CastTarget::Concrete(CHAIN + 9);
             let cast = GcOp::RefCast { target, admits_null: false, nullable: true, may_be_i31: true };
             let value = build.op(cast, &[value]);
