@@ -11,6 +11,7 @@ static SPEC: Spec = Spec {
     summary: "",
     cites: &[],
     header: &[],
+    side_tables: &[],
     alloc: AllocSpec::Bump,
     barriers: Barriers::NONE,
     elide: &[],
@@ -28,7 +29,7 @@ const TYPES: &str = "
     (import \"m\" \"f\" (func $f))";
 
 fn compiler(settings: Settings) -> Compiler {
-    Compiler::native(settings, &SPEC).expect("the machine is supported")
+    Compiler::new(settings, &SPEC).expect("the machine is supported")
 }
 
 /// The operations left in the only function, as their names in the debug format.
