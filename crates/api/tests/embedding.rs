@@ -10,14 +10,34 @@ use heapwright::{
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Runs a test under every collector, at rest and collecting at every allocation.
+/// Runs a test under every collector, at rest and collecting at every allocation, as machine code and as bytecode.
 fn everywhere(test: impl Fn(&Engine) -> Result<()>) -> Result<()> {
     for collector in Collector::all() {
-        for zeal in [0, 1] {
-            let engine = Engine::new(Config::new().collector(collector).zeal(zeal))?;
-            test(&engine).map_err(|e| e.context(format!("under {} with zeal {zeal}", collector.name())))?;
+        for (zeal, target) in [(0, None), (1, None), (0, Some("pulley64")), (1, Some("pulley64"))] {
+            let mut config = Config::new();
+            config.collector(collector).zeal(zeal);
+            if let Some(target) = target {
+                config.target(target)?;
+            }
+            let engine = Engine::new(&config)?;
+            test(&engine).map_err(|e| e.context(format!("{} with zeal {zeal}, {target:?}", collector.name())))?;
         }
     }
+    Ok(())
+}
+
+#[test]
+fn targets_are_this_machine_and_the_interpreter() -> Result<()> {
+    for wrong in ["", "pulley32", "aarch64-apple-darwin", "x86-64", "native"] {
+        let error = Config::new().target(wrong).map(|_| ()).expect_err(wrong).to_string();
+        assert!(error.contains(&format!("`{wrong}`")) && error.contains("`pulley64`"), "{error}");
+    }
+    for right in ["x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl", "pulley64"] {
+        Engine::new(Config::new().target(right)?)?;
+    }
+    Engine::new(Config::new().target("pulley64")?.signals_based_traps(false))?;
+    let error = Engine::new(Config::new().signals_based_traps(true).target("pulley64")?).expect_err("no signals");
+    assert!(error.to_string().contains("signals"), "{error}");
     Ok(())
 }
 

@@ -101,6 +101,7 @@ Examples:
   heapwright run --gc-log=debug --trace timeline.json program.wasm
   heapwright run --dir . --dir data::/data --env LANG=C program.wasm
   heapwright run --invoke add sum.wat 20 22
+  heapwright run --target pulley64 program.wasm
 
 Sizes are bytes, or KiB, MiB, GiB with k, m, g: 65536, 64k, 32m, 1g.";
 

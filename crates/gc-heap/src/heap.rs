@@ -220,6 +220,7 @@ impl Heap {
             layouts: Default::default(),
         };
         heap.mutator_mut().side = heap.memory.side_bases();
+        heap.publish_committed();
         let _ = heap.with_collector(|collector, heap| {
             collector.attach(heap);
             Ok(())
@@ -466,6 +467,7 @@ impl Heap {
         if self.memory.commit_to(u64::from(NULL_PAGE_BYTES) + to).is_err() {
             return Ok(false);
         }
+        self.publish_committed();
         self.capacity = to;
         self.with_collector(|collector, heap| {
             collector.resized(heap);
@@ -474,6 +476,12 @@ impl Heap {
         self.note_committed();
         self.emit(|| Event::Resize { from, to });
         Ok(true)
+    }
+
+    /// Tells compiled code how far the committed memory reaches.
+    fn publish_committed(&mut self) {
+        let usable = self.memory.usable();
+        self.mutator_mut().usable = usable;
     }
 
     pub(crate) fn note_committed(&mut self) {

@@ -56,7 +56,8 @@ pub use roots::{NoRoots, RootKind, RootSet};
 pub use side::{NUM_SIDE_TABLES, SideTable};
 pub use spec::{AllocSpec, Barriers, BulkBarrier, Citation, Elision, HeaderWord, Moves, Spec};
 pub use type_space::{
-    DISPLAY_INLINE_DEPTH, ENTRY_DEPTH_OFFSET, ENTRY_DISPLAY_OFFSET, OffsetList, TypeEntry, TypeId, TypeKind, TypeSpace,
+    DISPLAY_INLINE_DEPTH, ENTRY_DEPTH_OFFSET, ENTRY_DISPLAY_OFFSET, OffsetList, TYPE_SPACE_BOUND_OFFSET, TypeEntry,
+    TypeId, TypeKind, TypeSpace,
 };
 pub use types::{
     AbstractHeapType, ArrayType, CompositeType, FieldType, FuncType, HeapType, RecGroup, RefType, StorageType,

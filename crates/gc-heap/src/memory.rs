@@ -163,6 +163,12 @@ impl HeapMemory {
         NULL_PAGE + self.usable
     }
 
+    /// Committed bytes after the null page: [`MutatorState::usable`](crate::MutatorState::usable).
+    #[inline]
+    pub fn usable(&self) -> u64 {
+        self.usable
+    }
+
     /// Offset beyond which nothing can be committed.
     #[inline]
     pub fn max_end(&self) -> u64 {

@@ -55,6 +55,9 @@ pub struct MutatorState {
     pub buffers: [Buffer; NUM_BUFFERS],
     /// What the barrier programs did, in the order of [`Barriers::PLACES`](crate::Barriers::PLACES).
     pub barriers: [BarrierCount; NUM_PROGRAMS],
+    /// Bytes after the null page that are committed. Code that must not fault compares with it before each access to the heap
+    /// (and with what follows from it, to a side table).
+    pub usable: u64,
     /// Host addresses of the side tables. Set before any code runs, and never changed.
     pub side: [*mut u8; NUM_SIDE_TABLES],
 }
@@ -68,6 +71,7 @@ impl Default for MutatorState {
             collector: [0; 4],
             buffers: [empty; NUM_BUFFERS],
             barriers: [BarrierCount::default(); NUM_PROGRAMS],
+            usable: 0,
             side: [core::ptr::null_mut(); NUM_SIDE_TABLES],
         }
     }

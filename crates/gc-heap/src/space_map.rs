@@ -88,7 +88,7 @@ mod backing {
             self.engine
         }
 
-        pub(super) fn committed(&self) -> u64 {
+        pub(crate) fn committed(&self) -> u64 {
             self.committed.load(Acquire)
         }
 
@@ -186,7 +186,7 @@ mod backing {
             self.0
         }
 
-        pub(super) fn committed(&self) -> u64 {
+        pub(crate) fn committed(&self) -> u64 {
             BYTES as u64
         }
 

@@ -18,6 +18,9 @@
 //! 64… display continued, then the list
 //! ```
 //!
+//! The first line is no entry. It holds, at [`TYPE_SPACE_BOUND_OFFSET`], how much of the space may be read, for code that must not
+//! fault.
+//!
 //! Readers take no lock. An entry is complete before its id is published, and is taken down (its tag first) only
 //! when nothing legitimate names it any more. A *forged* type word may name an entry that another store's thread
 //! is writing at this moment: therefore all words are read and written as relaxed atomics, and a reader may see a
@@ -35,6 +38,9 @@ pub const DISPLAY_INLINE_DEPTH: u32 = 8;
 pub const ENTRY_DEPTH_OFFSET: u32 = 8;
 /// Offset of the display in an entry.
 pub const ENTRY_DISPLAY_OFFSET: u32 = 32;
+
+/// Offset in the type space of the number of its bytes that may be read, a 64-bit word.
+pub const TYPE_SPACE_BOUND_OFFSET: u32 = 8;
 
 const TAG: u32 = 0;
 const SIZE: u32 = 4;
@@ -194,7 +200,9 @@ impl TypeSpace {
     pub fn new() -> Result<TypeSpace, MemoryError> {
         let map = SpaceMap::new()?;
         // Entry 0 does not exist: a type word of 0 is never valid.
-        Ok(TypeSpace { map, used_end: AtomicU32::new(LINE), free: Mutex::default() })
+        let space = TypeSpace { map, used_end: AtomicU32::new(LINE), free: Mutex::default() };
+        space.publish_bound();
+        Ok(space)
     }
 
     /// The guest's read-only mapping.
@@ -295,6 +303,14 @@ impl TypeSpace {
         self.map.words(at, 1)[0].load(Relaxed)
     }
 
+    /// Tells compiled code how much of the space may be read. It never becomes less.
+    fn publish_bound(&self) {
+        let bound = self.map.committed();
+        let words = self.map.words_mut(TYPE_SPACE_BOUND_OFFSET, 2);
+        words[1].store((bound >> 32) as u32, Relaxed);
+        words[0].store(bound as u32, Relaxed);
+    }
+
     /// Room for an entry of `bytes`, a multiple of 64. It reads as zero: no entry starts in it.
     pub(crate) fn allocate(&self, bytes: u32) -> Result<TypeId, MemoryError> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
@@ -304,6 +320,7 @@ impl TypeSpace {
         let start = self.used_end.load(Relaxed);
         let end = start.checked_add(bytes).ok_or_else(|| MemoryError("the type space is full".into()))?;
         self.map.commit_to(end)?;
+        self.publish_bound();
         self.used_end.store(end, Release);
         Ok(TypeId(start))
     }

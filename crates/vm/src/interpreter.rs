@@ -143,7 +143,9 @@ unsafe fn trapped(vm: &Vm, pc: usize, kind: Option<TrapKind>, activation: &Activ
         Some(TrapKind::DivideByZero) => Trap::IntegerDivideByZero,
         Some(TrapKind::IntegerOverflow) => Trap::IntegerOverflow,
         Some(TrapKind::BadConversionToInteger) => Trap::InvalidConversionToInteger,
-        Some(TrapKind::MemoryOutOfBounds | TrapKind::DisabledOpcode) | None => listed.unwrap_or(Trap::Internal),
+        // Only accesses to the heap and its tables are checked by the instruction that makes them; it is not listed.
+        Some(TrapKind::MemoryOutOfBounds) => Trap::HeapCorrupted,
+        Some(TrapKind::DisabledOpcode) | None => listed.unwrap_or(Trap::Internal),
     };
     activation.fault.set(Some(Fault { trap, address: None }));
     let fp = vm.fp() as usize;

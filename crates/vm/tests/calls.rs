@@ -8,7 +8,7 @@ use heapwright_jit::abi::Trap;
 use heapwright_vm::{CallError, Extern, InstantiateError, ValRaw};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use support::{World, call};
+use support::{World, call, settings};
 
 #[test]
 fn values_of_every_kind_pass_both_ways() {
@@ -96,7 +96,7 @@ fn signals_become_traps_with_backtraces() {
 
 #[test]
 fn explicit_checks_trap_alike() {
-    let mut w = World::with("null", 0, Settings { signal_traps: false, ..Settings::default() });
+    let mut w = World::with("null", 0, Settings { signal_traps: false, ..settings() });
     let i = w.instance(
         r#"(module (memory 1)
             (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))
@@ -306,12 +306,12 @@ fn bulk_operations_check_before_they_write() {
 #[test]
 fn endless_loops_are_stopped() {
     let wat = r#"(module (func (export "f") (loop $l (br $l))))"#;
-    let mut w = World::with("null", 0, Settings { fuel: true, ..Settings::default() });
+    let mut w = World::with("null", 0, Settings { fuel: true, ..settings() });
     let i = w.instance(wat, &[]);
     w.store.set_fuel(10_000);
     assert_eq!(w.trap(i, "f", &[]), Trap::OutOfFuel);
 
-    let mut w = World::with("null", 0, Settings { epochs: true, ..Settings::default() });
+    let mut w = World::with("null", 0, Settings { epochs: true, ..settings() });
     let i = w.instance(wat, &[]);
     let handle = w.store.interrupt_handle();
     for _ in 0..2 {

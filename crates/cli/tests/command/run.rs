@@ -37,6 +37,11 @@ fn a_program_runs() {
     }
     here.heapwright(["run", "--no-signals", "--no-optimize", "--zeal", "1", "--heap-policy", "fixed", "p.wat"])
         .prints("hello\n");
+    for collector in heapwright::Collector::all() {
+        here.heapwright(["run", "--target", "pulley64", "--collector", collector.name(), "p.wat"]).prints("hello\n");
+    }
+    here.heapwright(["run", "--target", "x86_64-unknown-linux-gnu", "p.wat"]).prints("hello\n");
+    here.heapwright(["run", "--target", "pulley32", "p.wat"]).fails(2, &["`pulley32`", "`pulley64`"]);
     let binary = wat::parse_file(here.path("p.wat")).unwrap();
     here.file("p.wasm", binary);
     here.heapwright(["run", "p.wasm"]).prints("hello\n");

@@ -39,6 +39,9 @@ fn main() {
             if collector.spec().needs_roots {
                 add(format!("{}, zeal", collector.name()), &[&named[..], &["--zeal", zeal(&name)]].concat());
             }
+            if interpreted(&name, collector) {
+                add(format!("{}, pulley64", collector.name()), &[&named[..], &["--target", "pulley64"]].concat());
+            }
         }
         add("no optimiser, explicit checks".to_owned(), &["--no-optimize", "--no-signals"]);
     }
@@ -74,6 +77,13 @@ fn zeal(name: &str) -> &'static str {
         Some(name) if name.starts_with("alloc") => "500009",
         _ => "50021",
     }
+}
+
+/// Whether the interpreter runs the module under this collector. Without optimisation of our own code it takes its time, so the long
+/// ones are left to release builds.
+fn interpreted(name: &str, collector: Collector) -> bool {
+    let short = name.rsplit('/').next().is_some_and(|name| name.starts_with("hello"));
+    short || !cfg!(debug_assertions) || collector == Collector::default() && !name.contains("alloc")
 }
 
 fn run(module: &Path, expected: &Path, flags: &[String]) -> Result<(), Failed> {

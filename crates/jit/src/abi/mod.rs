@@ -21,5 +21,7 @@ mod trap;
 pub use builtins::{Builtin, BuiltinType, HostCall};
 pub use instance::{InstanceCounts, InstanceLayout};
 pub use signature::{Kind, SignatureKinds, clif_type, tail_signature};
-pub use store_context::{FuncEntry, FuncImport, GlobalCell, HostFuncContext, MemoryCell, StoreContext, TableCell};
+pub use store_context::{
+    FuncEntry, FuncImport, GlobalCell, HostFuncContext, LEAST_COMMITTED, MemoryCell, StoreContext, TableCell,
+};
 pub use trap::Trap;

@@ -3,6 +3,10 @@
 use core::ffi::c_void;
 use heapwright_gc_heap::MutatorState;
 
+/// Bytes after the null page that the vm commits before an interpreter runs code: what is checked without regard to how much is
+/// committed lies below.
+pub const LEAST_COMMITTED: u32 = 64 << 10;
+
 /// Per-store state. Allocated once, never moved while the store lives.
 #[repr(C)]
 #[derive(Debug)]

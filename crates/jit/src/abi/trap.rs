@@ -80,6 +80,9 @@ traps! {
 }
 
 impl Trap {
+    /// The code of an access to the GC heap and its tables in code that checks its bounds. Cranelift's Pulley backend knows it.
+    pub const HEAP_BOUNDS: TrapCode = TrapCode::HEAP_OUT_OF_BOUNDS;
+
     /// The Cranelift code that compiled code carries.
     pub fn code(self) -> TrapCode {
         TrapCode::unwrap_user(self as u8)
@@ -95,8 +98,8 @@ impl Trap {
             Some(Trap::IntegerDivideByZero)
         } else if code == TrapCode::BAD_CONVERSION_TO_INTEGER {
             Some(Trap::InvalidConversionToInteger)
-        } else if code == TrapCode::HEAP_OUT_OF_BOUNDS {
-            Some(Trap::MemoryOutOfBounds)
+        } else if code == Trap::HEAP_BOUNDS {
+            Some(Trap::HeapCorrupted)
         } else {
             Trap::from_number(code.as_raw().get())
         }

@@ -34,10 +34,10 @@ use globals::Global;
 use hashbrown::HashMap;
 use heapwright_gc_heap::{
     Cause, CollectionReport, Event, EventSink, GUARD_BYTES, GcRef, Heap, HeapConfig, HeapCorrupted, HeapMemory,
-    MemoryError, MutatorState, RESERVATION_BYTES, RegisteredTypes, TypeId, Value,
+    MemoryError, MutatorState, NULL_PAGE_BYTES, RESERVATION_BYTES, RegisteredTypes, TypeId, Value,
 };
 use heapwright_jit::Target;
-use heapwright_jit::abi::{FuncEntry, StoreContext, Trap};
+use heapwright_jit::abi::{FuncEntry, LEAST_COMMITTED, StoreContext, Trap};
 use heapwright_jit::module::ExternKind;
 use host::HostFunc;
 use std::ptr::{NonNull, null, null_mut};
@@ -143,7 +143,10 @@ impl Store {
         guarded.type_space.set((base, base + space.reservation_bytes() as usize));
         let funcs = FuncTable::new()?;
         guarded.func_table.set(funcs.range());
-        let heap_memory = HeapMemory::reserve()?.with_side_tables(runtime.spec().side_tables)?;
+        let mut heap_memory = HeapMemory::reserve()?.with_side_tables(runtime.spec().side_tables)?;
+        if runtime.target() == Target::Pulley64 {
+            heap_memory.commit_to(u64::from(NULL_PAGE_BYTES + LEAST_COMMITTED))?;
+        }
         let heap_base = heap_memory.base();
         let reserved = (RESERVATION_BYTES + GUARD_BYTES) as usize;
         guarded.heap.set((heap_base as usize, heap_base as usize + reserved));
@@ -152,6 +155,7 @@ impl Store {
         let mut context = Box::new(new_context());
         // A barrier may look into them before the heap itself is made.
         context.mutator.side = heap_memory.side_bases();
+        context.mutator.usable = heap_memory.usable();
         let context = NonNull::from(Box::leak(context));
         let state = StoreState {
             runtime: runtime.clone(),

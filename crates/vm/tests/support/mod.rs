@@ -3,13 +3,22 @@
 #![allow(dead_code)]
 
 use heapwright_gc_heap::{FuncType, HeapConfig, SizingPolicy, ValType};
-use heapwright_jit::Settings;
 use heapwright_jit::abi::Trap;
+use heapwright_jit::{Settings, Target};
 use heapwright_vm::{
     CallError, Extern, FuncId, HostCall, InstanceId, InstantiateError, LoadedModule, Runtime, Store, StoreConfig,
     ValRaw,
 };
 use std::sync::Arc;
+
+/// The settings of a test: those of `interpreted.rs`, which includes the others, are the interpreter's.
+pub(crate) fn settings() -> Settings {
+    let target = match env!("CARGO_CRATE_NAME") {
+        "interpreted" => Target::Pulley64,
+        _ => Target::Native,
+    };
+    Settings { target, ..Settings::default() }
+}
 
 /// A runtime and a store with one collector.
 pub(crate) struct World {
@@ -19,7 +28,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(collector: &str, zeal: u32) -> World {
-        World::with(collector, zeal, Settings::default())
+        World::with(collector, zeal, settings())
     }
 
     pub(crate) fn with(collector: &str, zeal: u32, settings: Settings) -> World {

@@ -352,9 +352,7 @@ impl Emitter<'_> {
         if declared.bits > 8 {
             byte = self.ins().ishl_imm_u(byte, i64::from((declared.bits / 8).trailing_zeros()));
         }
-        let byte = self.ins().uextend(types::I64, byte);
-        let base = self.base(Base::Side(table));
-        (declared, self.ins().iadd(base, byte))
+        (declared, self.address(Base::Side(table), byte))
     }
 
     /// The lowest bit of an entry of less than a byte, in that byte.

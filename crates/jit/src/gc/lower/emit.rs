@@ -5,7 +5,9 @@
 //! moves the whole rest of a block, which makes a long initialiser quadratic.
 
 use super::LowerEnv;
+use super::bounds::{self, Region};
 use crate::abi::{Builtin, InstanceLayout, Trap};
+use crate::compile::Target;
 use crate::gc::FuncGc;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -79,6 +81,8 @@ pub(super) struct Emitter<'a> {
     entry: (Block, Option<Value>),
     bases: [Option<Value>; 4 + NUM_SIDE_TABLES],
     signatures: FxHashMap<Builtin, SigRef>,
+    /// What the addresses of accesses that must be checked were made of.
+    pub(super) places: FxHashMap<Value, bounds::Place>,
 }
 
 impl<'a> Emitter<'a> {
@@ -100,6 +104,7 @@ impl<'a> Emitter<'a> {
             entry: (entry, first),
             bases: [None; 4 + NUM_SIDE_TABLES],
             signatures: FxHashMap::default(),
+            places: FxHashMap::default(),
         }
     }
 
@@ -292,11 +297,24 @@ impl<'a> Emitter<'a> {
         self.ins().load(types::I64, Self::constant_flags(), from, offset)
     }
 
-    /// `base` plus a zero-extended 32-bit offset: it cannot leave a 4 GiB reservation.
-    pub(super) fn address(&mut self, base: Base, offset: Value) -> Value {
-        let base = self.base(base);
+    /// `base` plus a zero-extended 32-bit offset: it cannot leave a 4 GiB reservation. An access there that may fault carries a
+    /// constant offset less than the guard.
+    pub(super) fn address(&mut self, of: Base, offset: Value) -> Value {
+        let base = self.base(of);
         let wide = self.ins().uextend(types::I64, offset);
-        self.ins().iadd(base, wide)
+        let address = self.ins().iadd(base, wide);
+        if self.env.settings.target == Target::Pulley64 {
+            let region = match of {
+                Base::Heap => Region::Heap,
+                Base::TypeSpace => Region::TypeSpace,
+                Base::Side(table) => Region::Side(self.env.spec.side_tables[usize::from(table)]),
+                // Of these only what exists is accessed.
+                Base::Store | Base::FuncTable => return address,
+            };
+            let store = self.base(Base::Store);
+            self.places.insert(address, bounds::Place { region, base, offset, store });
+        }
+        address
     }
 
     /// Loads from the store's context.

@@ -6,6 +6,7 @@
 mod access;
 mod alloc;
 mod barrier;
+mod bounds;
 mod bulk;
 mod casts;
 mod emit;
@@ -63,6 +64,8 @@ pub(crate) fn lower(func: &mut Function, gc: &mut FuncGc, env: &LowerEnv<'_>) {
             }
             rest.clear();
         }
+        let places = emitter.places;
+        bounds::check(func, &places);
     }
     gc.refs = gc.refs.iter().map(|&v| func.dfg.resolve_aliases(v)).collect();
     func.dfg.resolve_all_aliases();
