@@ -25,8 +25,15 @@ impl Engine {
     /// # Errors
     ///
     /// When the configuration makes no sense (a maximum heap of zero, an initial heap above the maximum, traps by signals for an
-    /// interpreter), or the machine lacks what compiled code needs.
+    /// interpreter), the collector's declaration is wrong, or the machine lacks what compiled code needs.
     pub fn new(config: &Config) -> Result<Engine> {
+        let collector = config.collector;
+        if let Err(wrong) = collector.spec().check() {
+            bail!("the declaration of collector {}: {wrong}", collector.name());
+        }
+        if !std::ptr::eq((collector.0.create)().spec(), collector.spec()) {
+            bail!("the registration of collector {} makes a collector of another declaration", collector.name());
+        }
         if config.heap.max == 0 {
             bail!("the maximum heap size must be more than 0 bytes");
         }

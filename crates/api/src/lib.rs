@@ -52,8 +52,10 @@ pub use extern_types::{ExternType, GlobalType, MemoryType, TableType, TagType};
 pub use externals::{Extern, Global, Memory, Table, Tag};
 pub use func::{Caller, Func};
 pub use gc_error::GcError;
+pub use heapwright_collectors::Registration;
 pub use heapwright_gc_heap::{
-    Cause, Citation, CollectionReport, Event, EventSink, GcStats, Phase, SizingPolicy, Space, Spec,
+    AllocSpec, Barriers, BulkBarrier, Cause, Citation, CollectionReport, Elision, Event, EventSink, GcStats, Moves,
+    Phase, SizingPolicy, Space, Spec,
 };
 pub use heapwright_vm::ResourceLimiter;
 pub use instance::Instance;

@@ -29,9 +29,7 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     Wast(WastArgs),
     Inspect(InspectArgs),
-    /// List the garbage collectors
-    #[command(after_help = "Examples:\n  heapwright collectors")]
-    Collectors,
+    Collectors(CollectorsArgs),
 }
 
 /// Run a program, or one function of a module.
@@ -236,6 +234,28 @@ pub(crate) struct InspectArgs {
 fn target(triple: &str) -> Result<String, String> {
     Config::new().target(triple).map(|_| triple.to_owned()).map_err(|e| e.to_string())
 }
+
+/// List the garbage collectors, or say all about one.
+///
+/// What a collector declares is what compiled code does for it: header words, side tables, the allocation sequence, barriers and the stores
+/// that need none, whether objects move. Beside it stands whom it follows, and where it departs.
+#[derive(Debug, Args)]
+#[command(after_help = COLLECTORS_EXAMPLES)]
+pub(crate) struct CollectorsArgs {
+    /// The collector to describe, with its barrier programs
+    #[arg(value_name = "NAME", value_parser = collector_name())]
+    pub(crate) name: Option<String>,
+
+    /// As JSON: an array, or with NAME one object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const COLLECTORS_EXAMPLES: &str = "\
+Examples:
+  heapwright collectors
+  heapwright collectors generational
+  heapwright collectors --json";
 
 fn collector_name() -> PossibleValuesParser {
     PossibleValuesParser::new(Collector::all().map(|c| c.name()))

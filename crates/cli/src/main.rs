@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Wast(args) => script::run(&args),
         Command::Inspect(args) => inspect::run(&args),
-        Command::Collectors => collectors::run(),
+        Command::Collectors(args) => collectors::run(&args),
     };
     match ended {
         Ok(code) => ExitCode::from(code),

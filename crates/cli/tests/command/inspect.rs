@@ -73,11 +73,40 @@ fn what_is_no_module_is_refused() {
 fn collectors_are_listed_with_one_default() {
     let ended = Here::new().heapwright(["collectors"]);
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
-    let names: Vec<_> = ended.out.lines().filter_map(|l| l.split_whitespace().next()).collect();
+    let summaries = ended.out.lines().take_while(|line| !line.is_empty());
+    let names: Vec<_> = summaries.filter_map(|l| l.split_whitespace().next()).collect();
     assert_eq!(names, heapwright::Collector::all().map(|c| c.name()).collect::<Vec<_>>());
     let default = ended.out.lines().find(|l| l.ends_with("(default)")).unwrap();
     assert!(default.trim_start().starts_with(heapwright::Collector::default().name()));
     assert_eq!(ended.out.matches("(default)").count(), 1);
+}
+
+#[test]
+fn a_collector_is_described_in_full() {
+    let here = Here::new();
+    for collector in heapwright::Collector::all() {
+        let spec = collector.spec();
+        let text = here.heapwright(["collectors", collector.name()]).out;
+        let json = here.heapwright(["collectors", "--json", collector.name()]).out;
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        for program in spec.barriers.programs().into_iter().flatten() {
+            for line in program.text(spec).lines() {
+                assert!(text.lines().any(|shown| shown.trim() == line.trim()), "{line} in {text}");
+            }
+        }
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        for cite in spec.cites {
+            let cited = words(cite.text);
+            assert!(words(&text).windows(cited.len()).any(|shown| shown == cited), "{} in {text}", cite.text);
+        }
+        assert_eq!(json["name"], collector.name());
+        assert_eq!(json["cites"].as_array().unwrap().len(), spec.cites.len());
+        assert_eq!(json["barriers"].get("store").is_some(), spec.barriers.store.is_some());
+        assert_eq!(json["header"].as_array().unwrap().len(), spec.header.len());
+    }
+    let all: serde_json::Value = serde_json::from_str(&here.heapwright(["collectors", "--json"]).out).unwrap();
+    assert_eq!(all.as_array().unwrap().len(), heapwright::Collector::all().len());
+    here.heapwright(["collectors", "none"]).fails(2, &["none"]);
 }
 
 #[test]

@@ -34,6 +34,7 @@
 
 mod check;
 mod interpret;
+mod print;
 pub mod textbook;
 
 pub use check::Scope;

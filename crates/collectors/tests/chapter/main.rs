@@ -1,0 +1,86 @@
+//! The book's chapter on adding a collector: its collector passes the kit, and what the chapter shows is the code that does.
+//!
+//! `mark_sweep/` is the collector's folder as it would stand in `src/`. In `docs/add-a-collector.md` a comment
+//! `<!-- mark_sweep/mark.rs:sweep -->` stands before each block of code: the part of the file between `// ANCHOR: sweep` and
+//! `// ANCHOR_END: sweep`. `HEAPWRIGHT_BLESS=1 cargo test -p heapwright-collectors --test chapter` writes the blocks anew.
+
+mod mark_sweep;
+
+use heapwright_collectors::Registration;
+use heapwright_fuzzing::conformance;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+// ANCHOR: registration
+static REGISTRATION: Registration =
+    Registration { spec: &mark_sweep::SPEC, create: || Box::<mark_sweep::MarkSweep>::default() };
+// ANCHOR_END: registration
+
+// ANCHOR: kit
+#[test]
+fn it_passes_the_kit() {
+    conformance::check(&REGISTRATION);
+}
+// ANCHOR_END: kit
+
+fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chapter")
+}
+
+/// The lines of a file between two anchors, moved to the left margin.
+fn anchored(file: &str, anchor: &str) -> String {
+    let text = fs::read_to_string(here().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+    let mark = |kind: &str| move |line: &&str| line.trim() == format!("// {kind}: {anchor}");
+    let mut lines = text.lines();
+    lines.find(mark("ANCHOR")).unwrap_or_else(|| panic!("{file} has no anchor {anchor}"));
+    let end = mark("ANCHOR_END");
+    let body: Vec<&str> = lines.clone().take_while(|line| !end(line)).collect();
+    assert!(body.len() < lines.count(), "the anchor {anchor} of {file} has no end");
+    let indent = |line: &&str| line.len() - line.trim_start().len();
+    let margin = body.iter().filter(|line| !line.trim().is_empty()).map(indent).min().unwrap_or(0);
+    let is_anchor = |line: &&str| line.trim_start().starts_with("// ANCHOR");
+    let body = body.iter().filter(|line| !is_anchor(line)).map(|line| line.get(margin..).unwrap_or_default());
+    body.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The chapter with its blocks as they should be, and the number of blocks.
+fn rendered(chapter: &str) -> (String, usize) {
+    let mut out = String::new();
+    let (mut lines, mut count) = (chapter.lines(), 0);
+    while let Some(line) = lines.next() {
+        out.push_str(line);
+        out.push('\n');
+        let reference = line.strip_prefix("<!-- ").and_then(|line| line.strip_suffix(" -->"));
+        let Some((file, anchor)) = reference.and_then(|reference| reference.split_once(".rs:")) else { continue };
+        assert_eq!(lines.next(), Some("```rust"), "after {line}");
+        lines.by_ref().find(|line| *line == "```").expect("an end of the block");
+        out.push_str(&format!("```rust\n{}```\n", anchored(&format!("{file}.rs"), anchor)));
+        count += 1;
+    }
+    (out, count)
+}
+
+#[test]
+fn the_chapter_shows_the_code_that_is_tested() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/add-a-collector.md");
+    let chapter = fs::read_to_string(&path).expect("the chapter is there");
+    let (rendered, count) = rendered(&chapter);
+    assert!(count >= 10, "only {count} blocks were found");
+    if std::env::var_os("HEAPWRIGHT_BLESS").is_some_and(|value| value == "1") {
+        fs::write(&path, rendered).expect("the chapter can be written");
+        return;
+    }
+    for (i, (now, then)) in rendered.lines().zip(chapter.lines()).enumerate() {
+        assert_eq!(then, now, "line {} of the chapter; HEAPWRIGHT_BLESS=1 writes it anew", i + 1);
+    }
+    assert_eq!(rendered.lines().count(), chapter.lines().count());
+}
+
+/// Every line of the collector is shown or said in its modules, and it is small.
+#[test]
+fn the_collector_is_small() {
+    let folder = fs::read_dir(here().join("mark_sweep")).expect("the folder is there");
+    let lines = |path: PathBuf| fs::read_to_string(path).expect("a readable file").lines().count();
+    let total: usize = folder.map(|file| lines(file.expect("a readable folder").path())).sum();
+    assert!(total < 400, "{total} lines");
+}
