@@ -30,17 +30,21 @@ fn here() -> PathBuf {
 /// The lines of a file between two anchors, moved to the left margin.
 fn anchored(file: &str, anchor: &str) -> String {
     let text = fs::read_to_string(here().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
-    let mark = |kind: &str| move |line: &&str| line.trim() == format!("// {kind}: {anchor}");
-    let mut lines = text.lines();
-    lines.find(mark("ANCHOR")).unwrap_or_else(|| panic!("{file} has no anchor {anchor}"));
-    let end = mark("ANCHOR_END");
-    let body: Vec<&str> = lines.clone().take_while(|line| !end(line)).collect();
-    assert!(body.len() < lines.count(), "the anchor {anchor} of {file} has no end");
-    let indent = |line: &&str| line.len() - line.trim_start().len();
-    let margin = body.iter().filter(|line| !line.trim().is_empty()).map(indent).min().unwrap_or(0);
-    let is_anchor = |line: &&str| line.trim_start().starts_with("// ANCHOR");
-    let body = body.iter().filter(|line| !is_anchor(line)).map(|line| line.get(margin..).unwrap_or_default());
-    body.flat_map(|line| [line, "\n"]).collect()
+    let (begin, end) = (format!("// ANCHOR: {anchor}"), format!("// ANCHOR_END: {anchor}"));
+    let mut lines = text.lines().map(str::trim_end).skip_while(|line| line.trim_start() != begin);
+    assert!(lines.next().is_some(), "{file} has no anchor {anchor}");
+    let rest: Vec<&str> = lines.collect();
+    let length = rest.iter().position(|line| line.trim_start() == end);
+    let length = length.unwrap_or_else(|| panic!("the anchor {anchor} of {file} has no end"));
+    let indents =
+        rest[..length].iter().filter(|line| !line.is_empty()).map(|line| line.len() - line.trim_start().len());
+    let margin = indents.min().unwrap_or(0);
+    let mut shown = String::new();
+    for line in rest[..length].iter().filter(|line| !line.trim_start().starts_with("// ANCHOR")) {
+        shown.push_str(line.get(margin..).unwrap_or_default());
+        shown.push('\n');
+    }
+    shown
 }
 
 /// The chapter with its blocks as they should be, and the number of blocks.

@@ -14,10 +14,12 @@ pub(super) struct Gaps {
 impl Gaps {
     /// More memory, above all that is known.
     pub(super) fn add(&mut self, start: u32, end: u32) {
-        match self.gaps[self.next..].last_mut() {
-            Some(last) if last.1 == start => last.1 = end,
-            _ if start < end => self.gaps.push((start, end)),
-            _ => {}
+        if let Some(last) = self.gaps[self.next..].last_mut()
+            && last.1 == start
+        {
+            last.1 = end;
+        } else if start < end {
+            self.gaps.push((start, end));
         }
     }
 
@@ -59,7 +61,7 @@ impl Gaps {
     pub(super) fn verify(&self, top: u32) -> Result<(), HeapCorrupted> {
         let mut previous = NULL_PAGE_BYTES;
         for &(start, end) in &self.gaps {
-            if start < previous || end < start || end > top || (start | end) % 8 != 0 {
+            if start < previous || end < start || end > top || !(start | end).is_multiple_of(8) {
                 return Err(HeapCorrupted { what: "mark-sweep: gaps out of order", at: start });
             }
             previous = end;
