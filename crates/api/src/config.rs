@@ -78,6 +78,7 @@ pub struct Config {
     /// What was asked for, if anything was.
     pub(crate) signals: Option<bool>,
     pub(crate) max_wasm_stack: usize,
+    pub(crate) max_object_size: u64,
     pub(crate) events: Option<Shared>,
     pub(crate) backtraces: bool,
     pub(crate) backtrace_details: WasmBacktraceDetails,
@@ -108,6 +109,7 @@ impl Default for Config {
             settings: Settings::default(),
             signals: None,
             max_wasm_stack: 512 << 10,
+            max_object_size: u64::MAX,
             events: None,
             backtraces: true,
             backtrace_details: WasmBacktraceDetails::default(),
@@ -172,6 +174,29 @@ impl Config {
         };
         self.settings.target = target;
         Ok(self)
+    }
+
+    /// Largest GC object in bytes, header included. Default: what fits the heap. A larger allocation traps with
+    /// [`TrapCode::AllocationTooLarge`](crate::TrapCode::AllocationTooLarge) whatever room there is. At least 64 KiB, because compiled code
+    /// allocates small objects by itself.
+    pub fn max_object_size(&mut self, bytes: u64) -> &mut Self {
+        self.max_object_size = bytes;
+        self
+    }
+
+    /// Whether compiled code counts fuel: see [`Store::set_fuel`](crate::Store::set_fuel). Default off. It costs an addition for each
+    /// stretch of straight-line code, and a compare and a store at each function entry and loop header.
+    pub fn consume_fuel(&mut self, enable: bool) -> &mut Self {
+        self.settings.fuel = enable;
+        self
+    }
+
+    /// Whether compiled code can be interrupted: by epochs ([`Store::set_epoch_deadline`](crate::Store::set_epoch_deadline)) and by
+    /// [`InterruptHandle`](crate::InterruptHandle)s. Default off. It costs a load and a compare at each function entry and loop
+    /// header.
+    pub fn epoch_interruption(&mut self, enable: bool) -> &mut Self {
+        self.settings.epochs = enable;
+        self
     }
 
     /// Whether null accesses, memory bounds and divisions trap by hardware faults, or by explicit checks. The default is faults,

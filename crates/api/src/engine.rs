@@ -47,6 +47,13 @@ impl Engine {
         if config.settings.target == Target::Pulley64 && config.signals == Some(true) {
             bail!("the target `{}` has no traps by signals", Target::PULLEY64);
         }
+        let least = u64::from(heapwright_gc_heap::MAX_INLINE_LIMIT);
+        if config.max_object_size < least {
+            bail!(
+                "the maximum object size ({} bytes) must be at least {least} bytes: smaller objects are allocated without asking",
+                config.max_object_size
+            );
+        }
         let runtime = Runtime::new(config.settings.clone(), config.collector.0.create)?;
         let backtrace_details = match config.backtrace_details {
             WasmBacktraceDetails::Enable => true,
@@ -71,6 +78,36 @@ impl Engine {
     /// Whether two handles are the same engine.
     pub fn same(a: &Engine, b: &Engine) -> bool {
         Arc::ptr_eq(&a.inner, &b.inner)
+    }
+
+    /// Moves on to the next epoch: code of every store whose deadline it is stops soon. From any thread; not from a signal handler, for
+    /// it takes a lock. It costs a visit of each store that has a deadline.
+    ///
+    /// ```
+    /// # use heapwright::{Config, Engine, Instance, Module, Store, Trap, TrapCode};
+    /// # fn main() -> heapwright::Result<()> {
+    /// let engine = Engine::new(Config::new().epoch_interruption(true))?;
+    /// let module = Module::new(&engine, r#"(module (func (export "spin") (loop (br 0))))"#)?;
+    /// let mut store = Store::new(&engine, ())?;
+    /// store.set_epoch_deadline(1);
+    /// let spin = Instance::new(&mut store, &module, &[])?.typed_func::<(), ()>(&mut store, "spin")?;
+    /// let clock = engine.clone();
+    /// std::thread::spawn(move || {
+    ///     std::thread::sleep(std::time::Duration::from_millis(10));
+    ///     clock.increment_epoch();
+    /// });
+    /// let error = spin.call(&mut store, ()).unwrap_err();
+    /// assert_eq!(error.downcast_ref::<Trap>().map(Trap::code), Some(TrapCode::Interrupt));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn increment_epoch(&self) {
+        self.runtime().epochs().increment();
+    }
+
+    /// How often [`increment_epoch`](Self::increment_epoch) was called.
+    pub fn current_epoch(&self) -> u64 {
+        self.runtime().epochs().now()
     }
 
     /// Validates a module in the binary format without compiling it.

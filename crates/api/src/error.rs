@@ -3,7 +3,7 @@
 use crate::store::StoreOpaque;
 use crate::{Error, ExnRef, OwnedRooted, WasmBacktrace};
 use heapwright_gc_heap::AllocError;
-use heapwright_vm::{CallError, InstantiateError, TrapDetail};
+use heapwright_vm::{CallError, GrowthRefused, InstantiateError, TrapDetail};
 use std::fmt;
 use std::sync::Arc;
 
@@ -111,7 +111,11 @@ pub(crate) fn from_call(store: &mut StoreOpaque, error: CallError) -> Error {
             // Errors of this crate's host functions travel wrapped; what comes out is what the host function returned.
             let error = match error.downcast::<HostError>() {
                 Ok(host) => host.0,
-                Err(other) => Error::from_boxed(other),
+                // A limiter's answer.
+                Err(other) => match other.downcast::<GrowthRefused>() {
+                    Ok(refused) => Error::new(*refused),
+                    Err(other) => Error::from_boxed(other),
+                },
             };
             if backtrace.frames.is_empty() {
                 error

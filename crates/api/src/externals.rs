@@ -344,7 +344,8 @@ impl Memory {
         let mut store = store.as_context_mut();
         let store = store.opaque();
         store.check(self.store)?;
-        store.vm.memory_grow(self.id, delta).ok_or_else(|| anyhow!("failed to grow memory by {delta} pages"))
+        let grown = store.vm.memory_grow(self.id, delta).map_err(|e| from_call(store, e))?;
+        grown.ok_or_else(|| anyhow!("failed to grow memory by {delta} pages"))
     }
 }
 

@@ -32,6 +32,7 @@ mod externals;
 mod func;
 mod gc_error;
 mod instance;
+mod limits;
 mod linker;
 pub mod listeners;
 mod module;
@@ -57,8 +58,9 @@ pub use heapwright_gc_heap::{
     AllocSpec, Barriers, BulkBarrier, Cause, Citation, CollectionReport, Elision, Event, EventSink, GcStats, Moves,
     Phase, SizingPolicy, Space, Spec,
 };
-pub use heapwright_vm::ResourceLimiter;
+pub use heapwright_vm::{Growth, GrowthRefused, InterruptHandle, ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use instance::Instance;
+pub use limits::UpdateDeadline;
 pub use linker::Linker;
 pub use module::{ExportType, ImportType, Module};
 pub use refs::{

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A store owns instances, their state and one GC heap, and the embedder's data of type `T`. What belongs to one store cannot be
 /// used with another: doing so is an error.
 pub struct Store<T: 'static> {
-    inner: Box<StoreInner<T>>,
+    pub(crate) inner: Box<StoreInner<T>>,
 }
 
 pub(crate) struct StoreInner<T: 'static> {
@@ -102,8 +102,10 @@ impl<T> Store<T> {
     /// When address space cannot be reserved.
     pub fn new(engine: &Engine, data: T) -> Result<Store<T>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let mut vm = vm::Store::new(engine.runtime(), engine.store_config())?;
+        vm.set_max_object(engine.config().max_object_size);
         let opaque = StoreOpaque {
-            vm: vm::Store::new(engine.runtime(), engine.store_config())?,
+            vm,
             engine: engine.clone(),
             id: StoreId(NEXT.fetch_add(1, Ordering::Relaxed)),
             dropped: Arc::default(),
@@ -162,7 +164,21 @@ impl<T> Store<T> {
         self.inner.opaque.vm.set_event_sink(sink);
     }
 
-    /// Replaces the limiter of memory and table growth.
+    /// Replaces the limiter of what the store takes: growth of linear memories, tables and the GC heap, and how many instances, memories and
+    /// tables there are. It is asked about what grows from now on. [`StoreLimits`](crate::StoreLimits) is the usual one.
+    ///
+    /// ```
+    /// # use heapwright::{Engine, Memory, MemoryType, Store, StoreLimitsBuilder};
+    /// # fn main() -> heapwright::Result<()> {
+    /// let mut store = Store::new(&Engine::default(), ())?;
+    /// let limits = StoreLimitsBuilder::new().memory_size(1 << 20).gc_heap_size(16 << 20).instances(1).build();
+    /// store.limiter(Some(Box::new(limits)));
+    /// let memory = Memory::new(&mut store, MemoryType::new(1, None))?;
+    /// assert!(memory.grow(&mut store, 15).is_ok());
+    /// assert!(memory.grow(&mut store, 1).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn limiter(&mut self, limiter: Option<Box<dyn crate::ResourceLimiter>>) {
         self.inner.opaque.vm.set_limiter(limiter);
     }

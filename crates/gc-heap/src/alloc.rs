@@ -4,7 +4,6 @@
 //! lived after the last collection leaves too little even in an empty heap; a collection; growth to fit; a collection of
 //! last resort; out of memory.
 
-use crate::heap::MAX_CAPACITY;
 use crate::layout::OBJECT_ALIGN;
 use crate::{
     AllocError, AllocOutcome, AllocRequest, AllocSpec, Cause, CollectionReport, Event, GcRef, Heap, HeapCorrupted,
@@ -38,7 +37,7 @@ impl Heap {
                 return Err(self.set_corrupted(found).into());
             }
         };
-        if size > MAX_CAPACITY {
+        if size > self.max_object {
             return Err(AllocError::TooLarge { requested: size });
         }
         let at = self.find_room(size as u32, roots)?;

@@ -105,6 +105,12 @@ pub struct HeapConfig {
     pub zeal: u32,
 }
 
+/// Says whether a heap may grow; asked before memory is committed.
+pub trait GrowthLimiter: Send {
+    /// May the capacity become `desired` bytes? It is `current` now (0 before the heap exists) and can be `maximum`.
+    fn may_grow(&mut self, current: u64, desired: u64, maximum: u64) -> bool;
+}
+
 /// Largest inline limit that a [`Spec`] may declare.
 pub const MAX_INLINE_LIMIT: u32 = 64 << 10;
 /// Largest capacity of a heap.
@@ -149,6 +155,9 @@ pub struct Heap {
     /// Allocations so far; counted only under zeal.
     pub(crate) allocations: u64,
     sink: Option<Box<dyn EventSink>>,
+    limiter: Option<Box<dyn GrowthLimiter>>,
+    /// Largest object, in bytes.
+    pub(crate) max_object: u64,
     corrupted: Option<HeapCorrupted>,
     /// Layouts seen of late, and the registry's release count at which they were right.
     layouts: (HashMap<TypeId, Layout>, u64),
@@ -198,7 +207,7 @@ impl Heap {
         assert_eq!(memory.side_tables(), spec.side_tables, "side tables of {}", spec.name);
         // Rounded down: a heap is never larger than asked. It may then be of size zero, and full.
         let max = config.max.min(MAX_CAPACITY).min(memory.max_end() - null_page) / 4096 * 4096;
-        let capacity = config.initial.clamp(MIN_INITIAL, MAX_CAPACITY).next_multiple_of(GRAIN).min(max);
+        let capacity = Heap::first_capacity(&config).min(max);
         memory.commit_to(null_page + capacity)?;
         let mut heap = Heap {
             config,
@@ -216,6 +225,8 @@ impl Heap {
             live: 0,
             allocations: 0,
             sink: None,
+            limiter: None,
+            max_object: MAX_CAPACITY,
             corrupted: None,
             layouts: Default::default(),
         };
@@ -253,6 +264,23 @@ impl Heap {
                 Err(error)
             }
         }
+    }
+
+    /// The capacity that a heap with these settings begins with, in bytes, if its memory has that much.
+    pub fn first_capacity(config: &HeapConfig) -> u64 {
+        let max = config.max.min(MAX_CAPACITY) / 4096 * 4096;
+        config.initial.clamp(MIN_INITIAL, MAX_CAPACITY).next_multiple_of(GRAIN).min(max)
+    }
+
+    /// Replaces what is asked before the heap grows.
+    pub fn set_limiter(&mut self, limiter: Option<Box<dyn GrowthLimiter>>) {
+        self.limiter = limiter;
+    }
+
+    /// Refuses objects of more than `bytes` from now on, even if there is room. Compiled code allocates small objects by itself, so a
+    /// limit below [`MAX_INLINE_LIMIT`] counts as that.
+    pub fn set_max_object(&mut self, bytes: u64) {
+        self.max_object = bytes.clamp(u64::from(MAX_INLINE_LIMIT), MAX_CAPACITY);
     }
 
     /// The collector's declaration.
@@ -461,9 +489,13 @@ impl Heap {
         }
     }
 
-    /// Changes the capacity, if the system gives the memory.
+    /// Changes the capacity, if the limiter allows it and the system gives the memory.
     pub(crate) fn resize(&mut self, to: u64) -> Result<bool, HeapCorrupted> {
         let from = self.capacity;
+        let max = self.max_capacity();
+        if to > from && self.limiter.as_mut().is_some_and(|limiter| !limiter.may_grow(from, to, max)) {
+            return Ok(false);
+        }
         if self.memory.commit_to(u64::from(NULL_PAGE_BYTES) + to).is_err() {
             return Ok(false);
         }

@@ -42,7 +42,8 @@ mod verify;
 pub use collector::{AllocOutcome, AllocRequest, Cause, CollectionReport, Collector, Space};
 pub use events::{Event, EventSink, GcStats, Phase, PhaseTimer};
 pub use heap::{
-    AllocError, BadReference, Heap, HeapConfig, HeapCorrupted, MAX_CAPACITY, MAX_INLINE_LIMIT, SizingPolicy,
+    AllocError, BadReference, GrowthLimiter, Heap, HeapConfig, HeapCorrupted, MAX_CAPACITY, MAX_INLINE_LIMIT,
+    SizingPolicy,
 };
 pub use host_table::{HostId, HostTable};
 pub use layout::{ArrayLayout, FieldLayout, HeaderLayout, StructLayout, layout_exception};

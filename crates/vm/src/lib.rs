@@ -21,6 +21,7 @@ mod error;
 mod ids;
 mod instance;
 mod interpreter;
+mod limits;
 mod mapping;
 mod module;
 mod runtime;
@@ -35,10 +36,12 @@ mod walk;
 pub use code::{CodeLocation, Symbol, code_at};
 pub use error::{Backtrace, CallError, Frame, InstantiateError, LinkError, LoadError, TrapDetail, TrapInfo};
 pub use ids::{Extern, FuncId, GlobalId, InstanceId, MemoryId, TableId, TagId};
+pub use limits::{Growth, GrowthRefused, ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use module::LoadedModule;
 pub use runtime::{CollectorFactory, Runtime};
 pub use store::{
-    HostCall, HostFn, HostRoots, InterruptHandle, ResourceLimiter, RootId, RootScope, Store, StoreConfig, StoreState,
+    EpochCallback, Epochs, HostCall, HostFn, HostRoots, InterruptHandle, RootId, RootScope, Store, StoreConfig,
+    StoreState,
 };
 pub use types::{ExternType, GlobalType, TableType};
 pub use value::ValRaw;

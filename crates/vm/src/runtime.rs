@@ -1,7 +1,7 @@
 //! What all stores of an engine share.
 
 use crate::code::{CodeKind, CodeObject, RegisteredCode};
-use crate::{LoadError, LoadedModule, builtins, signals};
+use crate::{Epochs, LoadError, LoadedModule, builtins, signals};
 use hashbrown::{HashMap, HashSet};
 use heapwright_gc_heap::{Collector, Spec, TypeRegistry};
 use heapwright_jit::abi::SignatureKinds;
@@ -20,6 +20,7 @@ pub struct Runtime {
     /// Stub addresses, then the addresses of their implementations, each in `Builtin::ALL` order.
     builtin_table: Box<[usize]>,
     stubs: Mutex<StubCache>,
+    epochs: Epochs,
 }
 
 /// Stubs made so far. They live as long as the runtime.
@@ -64,12 +65,24 @@ impl Runtime {
         builtin_table.extend(builtins::implementations());
         let (entries, host_calls) = Default::default();
         let stubs = Mutex::new(StubCache { target, entries, host_calls, code: vec![code] });
-        Ok(Arc::new(Runtime { types, compiler, collector, builtin_table: builtin_table.into(), stubs }))
+        Ok(Arc::new(Runtime {
+            types,
+            compiler,
+            collector,
+            builtin_table: builtin_table.into(),
+            stubs,
+            epochs: Epochs::default(),
+        }))
     }
 
     /// The types.
     pub fn types(&self) -> &Arc<TypeRegistry> {
         &self.types
+    }
+
+    /// The epoch and the stores that wait for it.
+    pub fn epochs(&self) -> &Epochs {
+        &self.epochs
     }
 
     /// The compiler.

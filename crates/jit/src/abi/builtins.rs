@@ -128,9 +128,17 @@ builtins! {
     RoundFloat(I32, I64) -> I64, plain, quiet;
     /// A fuel or epoch check found its limit passed: traps, or refills and returns.
     Interrupted(), cold, collects;
+    /// As `Interrupted` in the middle of an operation on an array: traps or returns, and runs nothing that collects.
+    RangeInterrupted(), cold, quiet;
 }
 
 impl Builtin {
+    /// Whether the builtin, when epochs are on, may run a callback of the host before it goes on: then a collection may happen during the
+    /// call even if [`is_safepoint`](Self::is_safepoint) denies it. Those that take references never do.
+    pub fn is_interruptible(self) -> bool {
+        matches!(self, Builtin::MemoryCopy | Builtin::MemoryFill | Builtin::MemoryInit)
+    }
+
     /// The signature at a call site: context first.
     pub fn call_signature(self) -> Signature {
         self.signature(if self.is_cold() { CallConv::PreserveAll } else { CallConv::Tail })

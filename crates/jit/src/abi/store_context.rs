@@ -21,9 +21,9 @@ pub struct StoreContext {
     pub slow_result: u32,
     /// Number of valid entries in the function table.
     pub func_table_len: u32,
-    /// Remaining fuel, counting down; compiled code checks it when fuel is enabled.
+    /// Remaining fuel, counting down, when fuel is enabled. Below zero by what a straight line of code used too much.
     pub fuel: i64,
-    /// Current epoch deadline.
+    /// 0 when the epoch deadline is reached or someone asks for an interruption: all that compiled code looks at.
     pub epoch_deadline: u64,
     /// The vm's store; opaque to compiled code.
     pub store: *mut c_void,

@@ -57,6 +57,7 @@ impl FuncTranslator<'_> {
 
     fn return_call_target(&mut self, target: Target) {
         let args = self.call_args(&target);
+        self.save_fuel();
         match target.callee {
             Callee::Direct(f) => self.builder.ins().return_call(f, &args),
             Callee::Indirect(sig, code) => self.builder.ins().return_call_indirect(sig, code, &args),

@@ -4,13 +4,13 @@
 //! frame's parameters. Code after an unconditional branch is skipped, only its nesting is followed.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Block, BlockArg, BlockCall, InstBuilder, JumpTableData, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{Block, BlockArg, BlockCall, InstBuilder, JumpTableData, Value};
 use cranelift_entity::packed_option::ReservedValue;
 use smallvec::SmallVec;
 use wasmparser::BlockType;
 
 use super::state::FuncTranslator;
-use crate::abi::{Builtin, Kind, StoreContext, Trap};
+use crate::abi::{Kind, Trap};
 use crate::gc::GcOp;
 
 /// A catch clause as calls in its scope see it.
@@ -170,7 +170,8 @@ impl FuncTranslator<'_> {
         self.builder.switch_to_block(header);
         self.stack.extend_from_slice(self.builder.func.dfg.block_params(header));
         self.push_frame(FrameKind::Loop { header }, params.len(), &results);
-        self.check_interruption();
+        self.check_interruption(false);
+        self.charge_turn();
     }
 
     pub(super) fn start_if(&mut self, ty: BlockType) {
@@ -327,33 +328,5 @@ impl FuncTranslator<'_> {
     pub(super) fn unreachable(&mut self) {
         self.trap(Trap::Unreachable);
         self.reachable = false;
-    }
-
-    /// At function entry and loop headers: fuel and epoch checks, when the settings ask for them.
-    pub(super) fn check_interruption(&mut self) {
-        if !self.settings.fuel && !self.settings.epochs {
-            return;
-        }
-        let store = self.store_context();
-        let expired = if self.settings.fuel {
-            let offset = core::mem::offset_of!(StoreContext, fuel) as i32;
-            let fuel = self.builder.ins().load(types::I64, MemFlagsData::trusted(), store, offset);
-            let left = self.builder.ins().iadd_imm_s(fuel, -1);
-            self.builder.ins().store(MemFlagsData::trusted(), left, store, offset);
-            self.builder.ins().icmp_imm_s(IntCC::SignedLessThan, left, 0)
-        } else {
-            let offset = core::mem::offset_of!(StoreContext, epoch_deadline) as i32;
-            let deadline = self.builder.ins().load(types::I64, MemFlagsData::trusted(), store, offset);
-            self.builder.ins().icmp_imm_u(IntCC::Equal, deadline, 0)
-        };
-        let (cold, next) = (self.builder.create_block(), self.builder.create_block());
-        self.builder.set_cold_block(cold);
-        self.builder.ins().brif(expired, cold, &[], next, &[]);
-        self.builder.switch_to_block(cold);
-        self.builder.seal_block(cold);
-        self.call_builtin(Builtin::Interrupted, &[]);
-        self.builder.ins().jump(next, &[]);
-        self.builder.switch_to_block(next);
-        self.builder.seal_block(next);
     }
 }

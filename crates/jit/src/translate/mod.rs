@@ -7,6 +7,7 @@
 mod call;
 mod control;
 mod exceptions;
+mod fuel;
 mod legacy;
 mod memory;
 mod numeric;
@@ -118,6 +119,7 @@ pub(crate) fn translate_function(
         reachable: true,
         locals: Vec::new(),
         legacy: None,
+        fuel: None,
         caught: Default::default(),
         func_refs: Default::default(),
         type_sigs: Default::default(),
@@ -136,7 +138,8 @@ pub(crate) fn translate_function(
     }
     let results: SmallVec<[Kind; 4]> = ty.results.iter().map(Kind::of).collect();
     translator.push_function_frame(&results);
-    translator.check_interruption();
+    translator.start_fuel();
+    translator.check_interruption(true);
 
     let mut reader = body.get_operators_reader()?;
     while !reader.eof() {
@@ -147,8 +150,14 @@ pub(crate) fn translate_function(
             translator.legacy = Some(legacy::scan(reader.clone(), offset)?);
         }
         translator.builder.set_srcloc(SourceLoc::new(offset as u32));
+        if translator.reachable {
+            translator.charge(&op);
+        }
         if translator.operator(&op, offset, &operands)? == Handled::No {
             return Err(CompileError::Limit(format!("operator {op:?} at offset {offset:#x}")));
+        }
+        if translator.reachable {
+            translator.charged(&op);
         }
         if translator.is_finished() {
             translator.finish_body();

@@ -121,6 +121,7 @@ impl FuncTranslator<'_> {
     /// Emits the function's return after its last operator.
     pub(super) fn finish_body(&mut self) {
         if self.reachable {
+            self.save_fuel();
             let values = core::mem::take(&mut self.stack);
             self.builder.ins().return_(&values);
         }

@@ -10,6 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use super::control::Frame;
+use super::fuel::Fuel;
 use super::legacy::LegacyClauses;
 use crate::abi::{Builtin, InstanceLayout, Kind, StoreContext, Trap};
 use crate::compile::Settings;
@@ -43,6 +44,8 @@ pub(crate) struct FuncTranslator<'a> {
     pub locals: Vec<Variable>,
     /// Clauses of the legacy `try`s of this function, by the operator's offset.
     pub legacy: LegacyClauses,
+    /// Fuel, when it is counted.
+    pub(super) fuel: Option<Fuel>,
     /// Catch blocks that some call can enter.
     pub(super) caught: FxHashSet<ir::Block>,
     pub(super) func_refs: FxHashMap<u32, FuncRef>,
@@ -207,7 +210,8 @@ impl FuncTranslator<'_> {
         all.push(self.context);
         all.extend_from_slice(args);
         let call = self.builder.ins().call_indirect(sig, code, &all);
-        if !builtin.is_safepoint() {
+        // Operations on memories ask now and then whether they may go on; the answer may come from code that collects.
+        if !builtin.is_safepoint() && !(self.settings.epochs && builtin.is_interruptible()) {
             self.gc.quiet_calls.insert(call);
         }
         self.builder.inst_results(call).first().copied()
@@ -241,13 +245,16 @@ impl FuncTranslator<'_> {
 
     /// Calls with `args` (the callee's context included), under the handlers in scope, and returns the results.
     pub(super) fn emit_call(&mut self, callee: Callee, args: &[Value]) -> SmallVec<[Value; 4]> {
+        self.save_fuel();
         let handlers = self.handlers_in_scope();
         if handlers.is_empty() {
             let call = match callee {
                 Callee::Direct(f) => self.builder.ins().call(f, args),
                 Callee::Indirect(sig, code) => self.builder.ins().call_indirect(sig, code, args),
             };
-            return self.builder.inst_results(call).iter().copied().collect();
+            let results = self.builder.inst_results(call).iter().copied().collect();
+            self.reload_fuel();
+            return results;
         }
         let sig = match callee {
             Callee::Direct(f) => self.builder.func.dfg.ext_funcs[f].signature,
@@ -288,11 +295,13 @@ impl FuncTranslator<'_> {
             self.builder.seal_block(landing);
             let exception = self.builder.ins().ireduce(types::I32, payload);
             self.gc.refs.insert(exception);
+            self.reload_fuel();
             self.builder.ins().jump(handler.block, &[exception.into()]);
             self.caught.insert(handler.block);
         }
         self.builder.switch_to_block(normal);
         self.builder.seal_block(normal);
+        self.reload_fuel();
         results
     }
 

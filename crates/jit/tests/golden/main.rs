@@ -100,6 +100,33 @@ fn code_is_as_recorded() {
     );
 }
 
+/// What fuel and epochs add to code, whatever the collector: at the entry, at a loop, around a call, before an operation on a range.
+#[test]
+fn interruption_is_as_recorded() {
+    const SOURCE: &str = r#"(module
+  (import "" "f" (func $f))
+  (memory 1)
+  (func (param i32)
+    (loop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
+    (call $f)
+    (memory.fill (i32.const 0) (i32.const 0) (local.get 0))))"#;
+    let bless = std::env::var_os("HEAPWRIGHT_BLESS").is_some_and(|value| value == "1");
+    let spec = heapwright_collectors::by_name("null").expect("the reference").spec;
+    for (name, fuel, epochs) in [("fuel", true, false), ("epoch", false, true)] {
+        let settings = Settings { verify: true, fuel, epochs, ..Settings::default() };
+        let texts = Compiler::baseline(settings, spec).unwrap().explain(&wat::parse_str(SOURCE).unwrap()).unwrap();
+        let now = golden(SOURCE, &texts[0]);
+        let path = folder().join("interruption").join(format!("{name}.txt"));
+        if bless {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, now).unwrap();
+        } else {
+            let recorded = fs::read_to_string(&path).unwrap_or_default();
+            assert!(now == recorded, "{}: {}", path.display(), first_difference(&recorded, &now));
+        }
+    }
+}
+
 /// The first line that is not as recorded.
 fn first_difference(recorded: &str, now: &str) -> String {
     if recorded.is_empty() {

@@ -1,5 +1,6 @@
 //! Bulk operations on arrays.
 
+use super::tables::in_chunks;
 use crate::instance::part;
 use crate::{CallError, InstanceId, Store, StoreState};
 use heapwright_gc_heap::{BadReference, GcRef, Heap, TypeId, Value};
@@ -156,7 +157,14 @@ pub(super) fn copy(
     length: u32,
 ) -> Result<(), CallError> {
     let (to, from) = (GcRef::from_raw(to), GcRef::from_raw(from));
-    existing_heap(store)?.array_copy(to, at, from, start, length).map_err(bad_array)
+    check(store, to, at, length)?;
+    check(store, from, start, length)?;
+    // From the end on which the ranges overlap.
+    let upwards = to != from || at <= start;
+    in_chunks(store, length.into(), upwards, |store, offset, count| {
+        let (offset, count) = (offset as u32, count as u32);
+        existing_heap(store)?.array_copy(to, at + offset, from, start + offset, count).map_err(bad_array)
+    })
 }
 
 pub(super) fn fill_ref(
@@ -167,8 +175,18 @@ pub(super) fn fill_ref(
     value: u32,
     length: u32,
 ) -> Result<(), CallError> {
-    let value = Value::Ref(GcRef::from_raw(value));
-    existing_heap(store)?.array_fill(GcRef::from_raw(array), at, value, length, false).map_err(bad_array)
+    let (array, value) = (GcRef::from_raw(array), Value::Ref(GcRef::from_raw(value)));
+    check(store, array, at, length)?;
+    in_chunks(store, length.into(), true, |store, offset, count| {
+        existing_heap(store)?.array_fill(array, at + offset as u32, value, count as u32, false).map_err(bad_array)
+    })
+}
+
+/// Checks a whole range before its first chunk is written.
+fn check(store: &mut Store, array: GcRef, start: u32, count: u32) -> Result<(), CallError> {
+    let length = existing_heap(store)?.array_length(array).map_err(bad_array)?;
+    let inside = u64::from(start) + u64::from(count) <= u64::from(length);
+    if inside { Ok(()) } else { Err(CallError::trap(Trap::ArrayOutOfBounds)) }
 }
 
 fn existing_heap(store: &mut Store) -> Result<&mut Heap, CallError> {

@@ -1,5 +1,6 @@
 //! Linear memories and data segments.
 
+use crate::store::CHUNK_BYTES;
 use crate::{CallError, InstanceId, Store};
 use heapwright_jit::abi::Trap;
 
@@ -9,7 +10,7 @@ fn out_of_bounds() -> CallError {
 
 pub(super) fn grow(store: &mut Store, id: InstanceId, memory: u32, delta: u64) -> Result<i64, CallError> {
     let memory = store.state.instances[id.0 as usize].memory(memory);
-    Ok(store.memory_grow(memory, delta).map_or(-1, |old| old as i64))
+    Ok(store.memory_grow(memory, delta)?.map_or(-1, |old| old as i64))
 }
 
 pub(super) fn copy(
@@ -23,15 +24,22 @@ pub(super) fn copy(
 ) -> Result<(), CallError> {
     let instance = &store.state.instances[id.0 as usize];
     let (to, from) = (instance.memory(to).0 as usize, instance.memory(from).0 as usize);
-    let memories = &mut store.state.memories;
-    let source = memories[from].range(start, count).ok_or_else(out_of_bounds)?;
-    let target = memories[to].range(at, count).ok_or_else(out_of_bounds)?;
-    if to == from {
-        memories[to].data_mut().copy_within(source, target.start);
-    } else if let Ok([to, from]) = memories.get_disjoint_mut([to, from]) {
-        to.data_mut()[target].copy_from_slice(&from.data()[source]);
-    }
-    Ok(())
+    store.state.memories[from].range(start, count).ok_or_else(out_of_bounds)?;
+    store.state.memories[to].range(at, count).ok_or_else(out_of_bounds)?;
+    // From the end on which the ranges overlap, so that no chunk is overwritten before it is read.
+    let upwards = to != from || at <= start;
+    in_chunks(store, count, upwards, |store, offset, count| {
+        let memories = &mut store.state.memories;
+        // A memory never shrinks, whatever ran between the chunks.
+        let source = memories[from].range(start + offset, count).ok_or_else(out_of_bounds)?;
+        let target = memories[to].range(at + offset, count).ok_or_else(out_of_bounds)?;
+        if to == from {
+            memories[to].data_mut().copy_within(source, target.start);
+        } else if let Ok([to, from]) = memories.get_disjoint_mut([to, from]) {
+            to.data_mut()[target].copy_from_slice(&from.data()[source]);
+        }
+        Ok(())
+    })
 }
 
 pub(super) fn fill(
@@ -42,11 +50,34 @@ pub(super) fn fill(
     byte: u32,
     count: u64,
 ) -> Result<(), CallError> {
-    let memory = store.state.instances[id.0 as usize].memory(memory);
-    let memory = &mut store.state.memories[memory.0 as usize];
-    let range = memory.range(at, count).ok_or_else(out_of_bounds)?;
-    memory.data_mut()[range].fill(byte as u8);
-    Ok(())
+    let memory = store.state.instances[id.0 as usize].memory(memory).0 as usize;
+    store.state.memories[memory].range(at, count).ok_or_else(out_of_bounds)?;
+    in_chunks(store, count, true, |store, offset, count| {
+        let memory = &mut store.state.memories[memory];
+        let range = memory.range(at + offset, count).ok_or_else(out_of_bounds)?;
+        memory.data_mut()[range].fill(byte as u8);
+        Ok(())
+    })
+}
+
+/// Does something to `count` bytes, a chunk at a time, and looks between chunks whether to stop. `each` gets the offset and the
+/// length of a chunk.
+fn in_chunks(
+    store: &mut Store,
+    count: u64,
+    upwards: bool,
+    mut each: impl FnMut(&mut Store, u64, u64) -> Result<(), CallError>,
+) -> Result<(), CallError> {
+    let mut done = 0;
+    loop {
+        let chunk = (count - done).min(CHUNK_BYTES);
+        each(store, if upwards { done } else { count - done - chunk }, chunk)?;
+        done += chunk;
+        if done == count {
+            return Ok(());
+        }
+        store.poll(true)?;
+    }
 }
 
 pub(super) fn init(

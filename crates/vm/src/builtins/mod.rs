@@ -164,6 +164,7 @@ implementations! {
     ArrayFillRef(array: u32, at: u32, value: u32, length: u32) = arrays::fill_ref;
     RoundFloat(operation: u32, bits: u64) -> u64 = round_float;
     Interrupted() = interrupted;
+    RangeInterrupted() = range_interrupted;
 }
 
 /// Moves bytes.
@@ -199,10 +200,9 @@ fn round_float(_: &mut Store, _: InstanceId, operation: u32, bits: u64) -> Resul
 }
 
 fn interrupted(store: &mut Store, _: InstanceId) -> Result<(), CallError> {
-    let out_of_fuel = store.runtime().compiler().settings().fuel && store.fuel() <= 0;
-    if out_of_fuel {
-        return Err(Trap::OutOfFuel.into());
-    }
-    store.clear_interrupt();
-    Err(Trap::Interrupt.into())
+    store.interrupted()
+}
+
+fn range_interrupted(store: &mut Store, _: InstanceId) -> Result<(), CallError> {
+    store.poll(false)
 }

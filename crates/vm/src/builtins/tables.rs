@@ -1,7 +1,9 @@
 //! Tables and element segments.
 
+use crate::store::CHUNK_ELEMENTS;
 use crate::{CallError, InstanceId, Store, TableId};
 use heapwright_gc_heap::{GcRef, Value};
+use heapwright_jit::abi::Trap;
 
 fn table(store: &Store, id: InstanceId, table: u32) -> TableId {
     store.state.instances[id.0 as usize].table(table)
@@ -36,7 +38,8 @@ pub(super) fn fill(
 ) -> Result<(), CallError> {
     let table = table(store, id, index);
     let value = value(store, table, raw);
-    Ok(store.table_fill(table, start, value, count)?)
+    check(store, table, start, count)?;
+    in_chunks(store, count, true, |store, offset, count| Ok(store.table_fill(table, start + offset, value, count)?))
 }
 
 pub(super) fn copy(
@@ -49,7 +52,39 @@ pub(super) fn copy(
     count: u64,
 ) -> Result<(), CallError> {
     let (to, from) = (table(store, id, to), table(store, id, from));
-    Ok(store.table_copy(to, at, from, start, count)?)
+    check(store, from, start, count)?;
+    check(store, to, at, count)?;
+    // From the end on which the ranges overlap.
+    let upwards = to != from || at <= start;
+    in_chunks(store, count, upwards, |store, offset, count| {
+        Ok(store.table_copy(to, at + offset, from, start + offset, count)?)
+    })
+}
+
+/// Checks a whole range before its first chunk is written.
+fn check(store: &Store, table: TableId, start: u64, count: u64) -> Result<(), Trap> {
+    let inside = start.checked_add(count).is_some_and(|end| end <= store.table_size(table));
+    if inside { Ok(()) } else { Err(Trap::TableOutOfBounds) }
+}
+
+/// Does something to `count` slots or elements, a chunk at a time, and looks between chunks whether to stop. Nothing that collects runs
+/// in between. `each` gets the offset and the length of a chunk.
+pub(super) fn in_chunks(
+    store: &mut Store,
+    count: u64,
+    upwards: bool,
+    mut each: impl FnMut(&mut Store, u64, u64) -> Result<(), CallError>,
+) -> Result<(), CallError> {
+    let mut done = 0;
+    loop {
+        let chunk = (count - done).min(CHUNK_ELEMENTS);
+        each(store, if upwards { done } else { count - done - chunk }, chunk)?;
+        done += chunk;
+        if done == count {
+            return Ok(());
+        }
+        store.poll(false)?;
+    }
 }
 
 pub(super) fn init(

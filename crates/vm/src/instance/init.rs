@@ -25,6 +25,7 @@ impl Store {
     ) -> Result<InstanceId, InstantiateError> {
         assert!(Arc::ptr_eq(module.runtime(), self.runtime()), "the module belongs to another runtime");
         link::check(self, module, imports)?;
+        self.state.check_count("instances", self.state.instances.len(), |limiter| limiter.instances())?;
         if module.info().needs_heap {
             self.heap()?;
         }

@@ -24,6 +24,11 @@ pub struct HostCall<'a> {
 }
 
 impl HostCall<'_> {
+    /// A call that no function made: the host is asked something.
+    pub(super) fn of_store(store: &mut Store) -> HostCall<'_> {
+        HostCall { store, instance: None, _borrow: PhantomData }
+    }
+
     /// The store.
     pub fn store(&mut self) -> &mut Store {
         // SAFETY: the pointer comes from the `&mut Store` of the innermost call, which is not used until this call returns

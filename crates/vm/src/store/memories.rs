@@ -2,7 +2,7 @@
 
 use super::{CellBox, Store, StoreState};
 use crate::mapping::Reservation;
-use crate::{InstantiateError, MemoryId};
+use crate::{CallError, InstantiateError, MemoryId};
 use heapwright_gc_heap::MemoryError;
 use heapwright_jit::abi::MemoryCell;
 use heapwright_jit::module::MemoryInfo;
@@ -99,7 +99,8 @@ impl Store {
     pub fn memory_new(&mut self, ty: MemoryInfo) -> Result<MemoryId, InstantiateError> {
         let state = &mut self.state;
         let desired = ty.minimum.saturating_mul(1 << ty.page_size_log2);
-        if !state.memory_may_grow(&ty, 0, desired) {
+        state.check_count("memories", state.memories.len(), |limiter| limiter.memories())?;
+        if !state.memory_may_grow(&ty, 0, desired)? {
             return Err(InstantiateError::Resource(format!("memory of {desired} bytes refused by the limiter")));
         }
         let guard = state.runtime.compiler().settings().memory_guard;
@@ -128,25 +129,36 @@ impl Store {
     }
 
     /// Grows a memory and returns the old size in pages; `None` when refused.
-    pub fn memory_grow(&mut self, memory: MemoryId, delta: u64) -> Option<u64> {
+    ///
+    /// # Errors
+    ///
+    /// The limiter's.
+    pub fn memory_grow(&mut self, memory: MemoryId, delta: u64) -> Result<Option<u64>, CallError> {
         let state = &mut self.state;
         let ty = state.memories[memory.0 as usize].ty();
         let current = ty.minimum << ty.page_size_log2;
-        let pages = ty.minimum.checked_add(delta)?;
-        let desired = pages.checked_mul(1 << ty.page_size_log2)?;
-        if desired > state.memories[memory.0 as usize].limit || !state.memory_may_grow(&ty, current, desired) {
-            return None;
+        // What no number names is not allowed either.
+        let desired = ty.minimum.checked_add(delta).and_then(|pages| pages.checked_mul(1 << ty.page_size_log2));
+        if !state.memory_may_grow(&ty, current, desired.unwrap_or(u64::MAX))? {
+            return Ok(None);
         }
-        state.memories[memory.0 as usize].grow(desired).ok()?;
-        Some(ty.minimum)
+        let memory = &mut state.memories[memory.0 as usize];
+        let fits = desired.filter(|&desired| desired <= memory.limit);
+        if fits.is_some_and(|desired| memory.grow(desired).is_ok()) {
+            return Ok(Some(ty.minimum));
+        }
+        if let Some(limiter) = &self.state.limiter {
+            limiter.get().memory_grow_failed().map_err(CallError::host)?;
+        }
+        Ok(None)
     }
 }
 
 impl StoreState {
-    fn memory_may_grow(&mut self, ty: &MemoryInfo, current: u64, desired: u64) -> bool {
-        let Some(limiter) = &mut self.limiter else { return true };
+    fn memory_may_grow(&self, ty: &MemoryInfo, current: u64, desired: u64) -> Result<bool, CallError> {
+        let Some(limiter) = &self.limiter else { return Ok(true) };
         let maximum = ty.maximum.map(|max| max.saturating_mul(1 << ty.page_size_log2));
-        limiter.memory_growing(current, desired, maximum)
+        limiter.get().memory_growing(current, desired, maximum).map_err(CallError::host)
     }
 }
 

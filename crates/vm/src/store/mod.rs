@@ -14,7 +14,8 @@ mod roots;
 mod tables;
 
 pub use host::{HostCall, HostFn};
-pub use interrupt::InterruptHandle;
+pub(crate) use interrupt::{CHUNK_BYTES, CHUNK_ELEMENTS};
+pub use interrupt::{EpochCallback, Epochs, InterruptHandle};
 pub use roots::{HostRoots, RootId, RootScope};
 
 pub(crate) use cell::CellBox;
@@ -25,16 +26,18 @@ pub(crate) use tables::Table;
 use crate::activation::{Activation, Guarded, RawTrace};
 use crate::instance::Instance;
 use crate::interpreter::Interpreter;
+use crate::limits::{ResourceLimiter, SharedLimiter};
 use crate::runtime::EntryStub;
 use crate::walk::Walker;
-use crate::{Backtrace, CallError, Extern, ExternType, InstanceId, LoadedModule, Runtime};
+use crate::{Backtrace, CallError, Extern, ExternType, InstanceId, InstantiateError, LoadedModule, Runtime};
 use core::ffi::c_void;
 use func_table::FuncTable;
 use globals::Global;
 use hashbrown::HashMap;
 use heapwright_gc_heap::{
-    Cause, CollectionReport, Event, EventSink, GUARD_BYTES, GcRef, Heap, HeapConfig, HeapCorrupted, HeapMemory,
-    MemoryError, MutatorState, NULL_PAGE_BYTES, RESERVATION_BYTES, RegisteredTypes, TypeId, Value,
+    Cause, CollectionReport, Event, EventSink, GUARD_BYTES, GcRef, GrowthLimiter, Heap, HeapConfig, HeapCorrupted,
+    HeapMemory, MAX_CAPACITY, MemoryError, MutatorState, NULL_PAGE_BYTES, RESERVATION_BYTES, RegisteredTypes, TypeId,
+    Value,
 };
 use heapwright_jit::Target;
 use heapwright_jit::abi::{FuncEntry, LEAST_COMMITTED, StoreContext, Trap};
@@ -52,14 +55,6 @@ pub struct StoreConfig {
     pub max_wasm_stack: usize,
     /// Whether traps, uncaught exceptions and host errors carry the frames that they passed.
     pub backtraces: bool,
-}
-
-/// Decides about growth; asked before anything is allocated.
-pub trait ResourceLimiter: Send {
-    /// May a memory grow (or come into being) from `current` to `desired` bytes?
-    fn memory_growing(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> bool;
-    /// May a table grow from `current` to `desired` slots?
-    fn table_growing(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> bool;
 }
 
 /// A store. It may move in memory except while a call is in progress; replacing it during one (through
@@ -84,7 +79,12 @@ pub struct StoreState {
     heap_memory: Option<HeapMemory>,
     pub(crate) heap_base: *mut u8,
     event_sink: Option<Box<dyn EventSink>>,
-    limiter: Option<Box<dyn ResourceLimiter>>,
+    limiter: Option<SharedLimiter>,
+    /// Largest object, in bytes.
+    max_object: u64,
+    epoch_callback: Option<Box<EpochCallback>>,
+    /// Whether the runtime knows that this store has a deadline.
+    has_deadline: bool,
     host_data: *mut c_void,
     poisoned: bool,
     /// The innermost call in progress.
@@ -169,6 +169,9 @@ impl Store {
             heap_base,
             event_sink: None,
             limiter: None,
+            max_object: u64::MAX,
+            epoch_callback: None,
+            has_deadline: false,
             host_data: null_mut(),
             poisoned: false,
             activation: null(),
@@ -285,9 +288,20 @@ impl Store {
         self.state.host_data = data;
     }
 
-    /// Replaces the limiter.
+    /// Replaces the limiter. It is asked about what grows from now on.
     pub fn set_limiter(&mut self, limiter: Option<Box<dyn ResourceLimiter>>) {
-        self.state.limiter = limiter;
+        self.state.limiter = limiter.map(SharedLimiter::new);
+        if let Some(heap) = &mut self.heap {
+            heap.set_limiter(self.state.heap_limiter());
+        }
+    }
+
+    /// Refuses larger objects; see [`Heap::set_max_object`].
+    pub fn set_max_object(&mut self, bytes: u64) {
+        self.state.max_object = bytes;
+        if let Some(heap) = &mut self.heap {
+            heap.set_max_object(bytes);
+        }
     }
 
     /// Keeps types alive as long as the store.
@@ -376,6 +390,13 @@ impl StoreState {
     }
 
     fn make_heap(&mut self) -> Result<Heap, MemoryError> {
+        let config = &self.config.heap;
+        if let Some(limiter) = &mut self.limiter {
+            let first = Heap::first_capacity(config);
+            if !limiter.may_grow(0, first, config.max.min(MAX_CAPACITY)) {
+                return Err(MemoryError(format!("a GC heap of {first} bytes was refused by the limiter")));
+            }
+        }
         let memory = self.heap_memory.take().ok_or_else(|| MemoryError("the GC heap could not be made".into()))?;
         let runtime = &self.runtime;
         // SAFETY: the field's address is valid as long as the store, and so longer than its heap; Rust code reaches it
@@ -386,7 +407,28 @@ impl StoreState {
         };
         let mut heap = heap?;
         heap.set_event_sink(self.event_sink.take());
+        heap.set_limiter(self.heap_limiter());
+        heap.set_max_object(self.max_object);
         Ok(heap)
+    }
+
+    fn heap_limiter(&self) -> Option<Box<dyn GrowthLimiter>> {
+        Some(Box::new(self.limiter.clone()?))
+    }
+
+    /// Refuses one more of something that a limiter counts.
+    pub(crate) fn check_count(
+        &self,
+        what: &str,
+        count: usize,
+        limit: impl FnOnce(&dyn ResourceLimiter) -> usize,
+    ) -> Result<(), InstantiateError> {
+        let Some(limiter) = &self.limiter else { return Ok(()) };
+        let limit = limit(&**limiter.get());
+        if count < limit {
+            return Ok(());
+        }
+        Err(InstantiateError::Resource(format!("the limiter allows {limit} {what} in a store")))
     }
 
     /// A function table entry; `None` for null and for ids that do not exist.

@@ -1,7 +1,7 @@
 //! Tables.
 
 use super::{CellBox, Store, StoreState};
-use crate::{InstantiateError, TableId, TableType};
+use crate::{CallError, InstantiateError, TableId, TableType};
 use heapwright_gc_heap::{GcRef, HeapType, MemoryError, TypeId, TypeRef, Value};
 use heapwright_jit::abi::{FuncEntry, TableCell, Trap};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
@@ -141,7 +141,8 @@ impl Store {
     /// A table whose slots are null.
     pub(crate) fn table_empty(&mut self, ty: TableType) -> Result<TableId, InstantiateError> {
         let state = &mut self.state;
-        if !state.table_may_grow(&ty, 0, ty.minimum) {
+        state.check_count("tables", state.tables.len(), |limiter| limiter.tables())?;
+        if !state.table_may_grow(&ty, 0, ty.minimum)? {
             return Err(InstantiateError::Resource(format!("table of {} slots refused by the limiter", ty.minimum)));
         }
         let is_func = state.is_func_ref(&ty.element);
@@ -171,13 +172,19 @@ impl Store {
     }
 
     /// Grows a table and returns the old size; `None` when refused.
-    pub fn table_grow(&mut self, table: TableId, delta: u64, value: Value) -> Result<Option<u64>, Trap> {
+    pub fn table_grow(&mut self, table: TableId, delta: u64, value: Value) -> Result<Option<u64>, CallError> {
         let state = &mut self.state;
         let ty = state.tables[table.0 as usize].ty;
         let old = state.tables[table.0 as usize].len();
         let limit = ty.maximum.unwrap_or(u64::MAX).min(MAX_SLOTS);
-        let Some(len) = old.checked_add(delta).filter(|&len| len <= limit) else { return Ok(None) };
-        if !state.table_may_grow(&ty, old, len) || state.tables[table.0 as usize].resize(len).is_err() {
+        let len = old.saturating_add(delta);
+        if !state.table_may_grow(&ty, old, len)? {
+            return Ok(None);
+        }
+        if len > limit || state.tables[table.0 as usize].resize(len).is_err() {
+            if let Some(limiter) = &state.limiter {
+                limiter.get().table_grow_failed().map_err(CallError::host)?;
+            }
             return Ok(None);
         }
         self.table_fill(table, old, value, delta)?;
@@ -280,8 +287,9 @@ impl StoreState {
         }
     }
 
-    fn table_may_grow(&mut self, ty: &TableType, current: u64, desired: u64) -> bool {
-        self.limiter.as_mut().is_none_or(|limiter| limiter.table_growing(current, desired, ty.maximum))
+    fn table_may_grow(&self, ty: &TableType, current: u64, desired: u64) -> Result<bool, CallError> {
+        let Some(limiter) = &self.limiter else { return Ok(true) };
+        limiter.get().table_growing(current, desired, ty.maximum).map_err(CallError::host)
     }
 }
 

@@ -172,7 +172,8 @@ impl Emitter<'_> {
                     self.init(place, layout.storage, layout.traced, value);
                 }
             }
-            _ => self.for_each_element(array, &layout, None, length, |e, place| {
+            // Half an array of references must not be left behind: a collector that counts may look into garbage.
+            _ => self.for_each_element(array, &layout, None, length, !layout.traced, |e, place| {
                 e.init(place, layout.storage, layout.traced, value);
             }),
         }

@@ -6,19 +6,21 @@
 
 use super::access::Place;
 use super::emit::Emitter;
-use crate::abi::{Builtin, Trap};
+use crate::abi::{Builtin, StoreContext, Trap};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use heapwright_gc_heap::{ArrayLayout, BulkBarrier};
 
 impl Emitter<'_> {
-    /// Emits a loop over `count` elements from index `start` (0 if there is none) on. The body's code must not collect.
+    /// Emits a loop over `count` elements from index `start` (0 if there is none) on. The body's code must not collect. With
+    /// `interruptible`, and when epochs are on, the loop looks whether to stop: nothing may then rely on it having come to its end.
     pub(super) fn for_each_element(
         &mut self,
         array: Value,
         layout: &ArrayLayout,
         start: Option<Value>,
         count: Value,
+        interruptible: bool,
         body: impl FnOnce(&mut Self, Place),
     ) {
         let shift = i64::from(layout.element_shift);
@@ -41,9 +43,25 @@ impl Emitter<'_> {
         self.start(step);
         let place = self.place_in(array, slot, layout.elements_offset);
         body(self, place);
+        if interruptible && self.env.settings.epochs {
+            self.check_epoch();
+        }
         let next = self.ins().iadd_imm_u(slot, 1 << shift);
         self.jump(head, &[next]);
         self.start(done);
+    }
+
+    /// Stops in the middle of an operation, when that is wanted.
+    fn check_epoch(&mut self) {
+        let deadline = self.load_store_word(types::I64, core::mem::offset_of!(StoreContext, epoch_deadline) as i32);
+        let reached = self.ins().icmp_imm_u(IntCC::Equal, deadline, 0);
+        let (cold, next) = (self.block(), self.block());
+        self.branch(reached, cold, next);
+        self.cold(cold, |e| {
+            e.call(Builtin::RangeInterrupted, &[]);
+            e.jump(next, &[]);
+        });
+        self.start(next);
     }
 
     /// `array.fill`: `(array, offset, value, length)`.
@@ -60,7 +78,7 @@ impl Emitter<'_> {
         let end = self.ins().iadd(offset64, count64);
         let outside = self.ins().icmp(IntCC::UnsignedGreaterThan, end, length64);
         self.trap_if(outside, Trap::ArrayOutOfBounds);
-        self.for_each_element(array, &layout, Some(offset), count, |e, place| {
+        self.for_each_element(array, &layout, Some(offset), count, true, |e, place| {
             e.store(layout.storage, value, None, place.address, place.offset);
         });
     }
