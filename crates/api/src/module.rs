@@ -52,7 +52,7 @@ impl Module {
                 module: module.name().map(Arc::from),
                 functions: compiled.funcs.len(),
                 wasm_bytes: bytes.len(),
-                code_bytes: compiled.text.len(),
+                code_bytes: module.loaded.text().len(),
                 started,
                 time: started.elapsed(),
             });
