@@ -1,7 +1,7 @@
 //! Settings of an engine.
 
 use crate::listeners::Shared;
-use crate::{EventSink, Result};
+use crate::{EventSink, ProfilingStrategy, Result};
 use anyhow::bail;
 use heapwright_collectors::Registration;
 use heapwright_gc_heap::{HeapConfig, SizingPolicy, Spec};
@@ -80,6 +80,7 @@ pub struct Config {
     pub(crate) max_wasm_stack: usize,
     pub(crate) max_object_size: u64,
     pub(crate) events: Option<Shared>,
+    pub(crate) profiler: ProfilingStrategy,
     pub(crate) backtraces: bool,
     pub(crate) backtrace_details: WasmBacktraceDetails,
 }
@@ -111,6 +112,7 @@ impl Default for Config {
             max_wasm_stack: 512 << 10,
             max_object_size: u64::MAX,
             events: None,
+            profiler: ProfilingStrategy::None,
             backtraces: true,
             backtrace_details: WasmBacktraceDetails::default(),
         }
@@ -244,6 +246,13 @@ impl Config {
     /// Whether functions compile on several threads. Default on.
     pub fn parallel_compilation(&mut self, enable: bool) -> &mut Self {
         self.settings.parallel = enable;
+        self
+    }
+
+    /// How profilers such as `perf` learn what compiled code is: names and places of functions are written to a file of the process.
+    /// Default not at all. An engine whose file cannot be made is refused, as is a module of which the file cannot be told.
+    pub fn profiler(&mut self, strategy: ProfilingStrategy) -> &mut Self {
+        self.profiler = strategy;
         self
     }
 

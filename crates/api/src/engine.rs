@@ -2,7 +2,7 @@
 
 use crate::listeners::Shared;
 use crate::{Collector, Config, Result, WasmBacktraceDetails};
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use heapwright_jit::Target;
 use heapwright_vm::{Runtime, StoreConfig};
 use std::sync::Arc;
@@ -54,6 +54,7 @@ impl Engine {
                 config.max_object_size
             );
         }
+        config.profiler.start().context("cannot open the file for profilers")?;
         let runtime = Runtime::new(config.settings.clone(), config.collector.0.create)?;
         let backtrace_details = match config.backtrace_details {
             WasmBacktraceDetails::Enable => true,

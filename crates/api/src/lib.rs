@@ -58,7 +58,9 @@ pub use heapwright_gc_heap::{
     AllocSpec, Barriers, BulkBarrier, Cause, Citation, CollectionReport, Elision, Event, EventSink, GcStats, Moves,
     Phase, SizingPolicy, Space, Spec,
 };
-pub use heapwright_vm::{Growth, GrowthRefused, InterruptHandle, ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+pub use heapwright_vm::{
+    Growth, GrowthRefused, InterruptHandle, ProfilingStrategy, ResourceLimiter, StoreLimits, StoreLimitsBuilder,
+};
 pub use instance::Instance;
 pub use limits::UpdateDeadline;
 pub use linker::Linker;

@@ -46,6 +46,7 @@ impl Module {
         let started = engine.events().map(|_| Instant::now());
         let loaded = engine.runtime().compile(bytes)?;
         let module = Module { engine: engine.clone(), loaded };
+        engine.config().profiler.module(&module.loaded).context("cannot tell profilers of a module's code")?;
         if let (Some(events), Some(started)) = (engine.events(), started) {
             let compiled = module.loaded.compiled();
             events.tell(&Event::Compile {

@@ -74,6 +74,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
 
+    /// Tell profilers what compiled code is: `perfmap` writes /tmp/perf-PID.map for `perf report`, `jitdump` writes jit-PID.dump for
+    /// `perf inject --jit`
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) profile: Option<Profile>,
+
     /// The module, in the binary or the text format, and arguments of the program, or of the function named by --invoke
     // One argument to clap: what follows the file is the program's, whatever it looks like.
     #[arg(value_names = ["FILE", "ARGS"], num_args = 1.., required = true, trailing_var_arg = true)]
@@ -97,6 +102,7 @@ Examples:
   heapwright run program.wasm one two
   heapwright run --collector drc --max-heap 64m --stats program.wasm
   heapwright run --gc-log=debug --trace timeline.json program.wasm
+  perf record -k mono heapwright run --profile jitdump program.wasm
   heapwright run --dir . --dir data::/data --env LANG=C program.wasm
   heapwright run --invoke add sum.wat 20 22
   heapwright run --target pulley64 program.wasm
@@ -181,6 +187,15 @@ pub(crate) enum LogLevel {
     Info,
     /// What each collection did as well, and compilations and instantiations.
     Debug,
+}
+
+/// What profilers are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Profile {
+    /// Names of functions.
+    Perfmap,
+    /// Names, code, and the Wasm offset of each piece of it.
+    Jitdump,
 }
 
 /// A policy by its name.

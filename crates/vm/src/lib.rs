@@ -24,6 +24,7 @@ mod interpreter;
 mod limits;
 mod mapping;
 mod module;
+mod profiling;
 mod runtime;
 mod signals;
 mod stack;
@@ -38,6 +39,7 @@ pub use error::{Backtrace, CallError, Frame, InstantiateError, LinkError, LoadEr
 pub use ids::{Extern, FuncId, GlobalId, InstanceId, MemoryId, TableId, TagId};
 pub use limits::{Growth, GrowthRefused, ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use module::LoadedModule;
+pub use profiling::ProfilingStrategy;
 pub use runtime::{CollectorFactory, Runtime};
 pub use store::{
     EpochCallback, Epochs, HostCall, HostFn, HostRoots, InterruptHandle, RootId, RootScope, Store, StoreConfig,

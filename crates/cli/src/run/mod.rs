@@ -6,10 +6,10 @@ mod host;
 mod invoke;
 mod stats;
 
-use crate::args::RunArgs;
+use crate::args::{Profile, RunArgs};
 use crate::failure::Failure;
 use crate::load;
-use heapwright::{Engine, Instance, Module, Store};
+use heapwright::{Engine, Instance, Module, ProfilingStrategy, Store};
 use host::Host;
 use std::thread;
 
@@ -40,6 +40,11 @@ fn run_here(args: &RunArgs) -> Result<u8, Failure> {
 
     let file = args.file().display();
     let bytes = load::module(args.file())?;
+    config.profiler(match args.profile {
+        None => ProfilingStrategy::None,
+        Some(Profile::Perfmap) => ProfilingStrategy::PerfMap,
+        Some(Profile::Jitdump) => ProfilingStrategy::JitDump,
+    });
     let recorder = stats::listen(args, &mut config)?;
     let engine = Engine::new(&config).map_err(|e| Failure::unusable(format_args!("{e:#}")))?;
     let module = Module::from_binary(&engine, &bytes)

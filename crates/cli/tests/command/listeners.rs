@@ -82,3 +82,26 @@ fn a_trace_is_a_file_of_events() {
     assert_eq!(ended.code, Some(1));
     assert!(ended.err.contains("cannot write no/such/folder/t.json"), "{}", ended.err);
 }
+
+#[test]
+fn profilers_are_told_of_functions() {
+    let here = Here::with("g.wat", GARBAGE);
+    let child = here.command(["run", "--profile", "perfmap", "g.wat"]).spawn().unwrap();
+    let map = std::path::PathBuf::from(format!("/tmp/perf-{}.map", child.id()));
+    assert!(child.wait_with_output().unwrap().status.success());
+    let lines = std::fs::read_to_string(&map).unwrap();
+    std::fs::remove_file(map).unwrap();
+    let [line] = &lines.lines().map(|line| line.split(' ').collect::<Vec<_>>()).collect::<Vec<_>>()[..] else {
+        panic!("{lines}")
+    };
+    assert!(u64::from_str_radix(line[0], 16).unwrap() > 0 && u64::from_str_radix(line[1], 16).unwrap() > 0);
+    assert_eq!(line[2..], ["run"]);
+
+    let child = here.command(["run", "--profile", "jitdump", "g.wat"]).spawn().unwrap();
+    let dump = here.path(&format!("jit-{}.dump", child.id()));
+    assert!(child.wait_with_output().unwrap().status.success());
+    let dump = std::fs::read(dump).unwrap();
+    assert!(dump.starts_with(&0x4a69_5444u32.to_ne_bytes()));
+    let holds = |text: &[u8]| dump.windows(text.len()).any(|bytes| bytes == text);
+    assert!(holds(b"run\0") && holds(b"module.wasm\0"));
+}
