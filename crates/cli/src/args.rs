@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::limits::LimitArgs;
 use crate::sizes;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -37,13 +38,17 @@ pub(crate) enum Command {
 /// The program gets WASI preview 1, and `spectest.print_char` for MoonBit. What runs is the export `_start`, or else
 /// `_initialize`; with --invoke, `_initialize` if there is one and then the function named.
 ///
-/// The exit code is the program's own; 134 after a trap, an uncaught exception or when the heap is exhausted; 1 when the module cannot be
+/// The exit code is the program's own; 134 after a trap, an uncaught exception, when the heap is exhausted or a limit of work or time is
+/// reached; 1 when the module cannot be
 /// loaded or linked; 2 for wrong usage.
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES, override_usage = "heapwright run [OPTIONS] FILE [ARGS]...")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 
     /// Stack that the program may use
     #[arg(long, value_name = "SIZE", default_value = "16m", value_parser = sizes::parse_stack)]
@@ -105,6 +110,8 @@ Examples:
   perf record -k mono heapwright run --profile jitdump program.wasm
   heapwright run --dir . --dir data::/data --env LANG=C program.wasm
   heapwright run --invoke add sum.wat 20 22
+  heapwright run --timeout 10s --max-heap 64m --max-memory 16m untrusted.wasm
+  heapwright run --fuel 1000000000 untrusted.wasm
   heapwright run --target pulley64 program.wasm
 
 Sizes are bytes, or KiB, MiB, GiB with k, m, g: 65536, 64k, 32m, 1g.";

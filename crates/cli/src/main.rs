@@ -10,6 +10,7 @@ mod args;
 mod collectors;
 mod failure;
 mod inspect;
+mod limits;
 mod load;
 mod output;
 mod run;

@@ -36,6 +36,7 @@ fn run_here(args: &RunArgs) -> Result<u8, Failure> {
     let mut config = args.engine.config().map_err(Failure::usage)?;
     // It fits: the thread's stack is larger.
     config.max_wasm_stack(args.max_stack as usize);
+    args.limits.configure(&mut config);
     let host = Host::new(args)?;
 
     let file = args.file().display();
@@ -52,7 +53,10 @@ fn run_here(args: &RunArgs) -> Result<u8, Failure> {
     let entry = Entry::find(args, &module, &bytes)?;
 
     let mut store = Store::new(&engine, host).map_err(|e| Failure::unusable(format_args!("{e:#}")))?;
+    let unusable = |e: heapwright::Error| Failure::unusable(format_args!("cannot set the limits: {e:#}"));
+    let watchdog = args.limits.apply(&engine, &mut store).map_err(unusable)?;
     let ended = start(args, &engine, &mut store, &module, &entry);
+    drop(watchdog);
     let flushed = store.data_mut().flush();
     if let (Some(format), Some(recorder)) = (args.stats, recorder) {
         stats::print(&recorder.figures(&store.gc_stats()), format, args);

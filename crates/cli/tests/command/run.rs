@@ -368,3 +368,39 @@ fn output_without_reader_is_no_panic() {
     let ended = child.wait_with_output().unwrap();
     assert_eq!((ended.status.code(), ended.stderr), (Some(141), Vec::new()));
 }
+
+#[test]
+fn limits_stop_a_program() {
+    let here = Here::with("spin.wat", program(r#"(func (export "_start") (loop (br 0)))"#));
+    let stopped = |flags: &[&str], why: &str| {
+        let flags = ["run"].iter().chain(flags).chain(&["spin.wat"]);
+        here.heapwright(flags).fails(134, &[why, "prog!"]);
+    };
+    stopped(&["--fuel", "100000"], "trap: all fuel consumed");
+    stopped(&["--timeout", "50ms"], "trap: interrupt");
+    stopped(&["--timeout", "50ms", "--fuel", "1000000000000000"], "trap: interrupt");
+
+    // What stays within them does not notice.
+    here.file("p.wat", program(r#"(func (export "_start") (call $say))"#));
+    let generous =
+        ["--fuel", "1000", "--timeout", "1h", "--max-memory", "1m", "--max-table", "10", "--max-object", "64k"];
+    here.heapwright(["run"].iter().chain(&generous).chain(&["p.wat"])).prints("hello\n");
+
+    here.file(
+        "grow.wat",
+        r#"(module (memory 1) (table 1 funcref) (type $b (array i8))
+            (func (export "memory") (result i32) (memory.grow (i32.const 16)))
+            (func (export "table") (result i32) (table.grow (ref.null func) (i32.const 16)))
+            (func (export "object") (result i32) (array.len (array.new_default $b (i32.const 100000)))))"#,
+    );
+    let invoke =
+        |export: &str, flag: &str, value: &str| here.heapwright(["run", "--invoke", export, flag, value, "grow.wat"]);
+    invoke("memory", "--max-memory", "1088k").prints("1\n");
+    invoke("memory", "--max-memory", "1087k").prints("-1\n");
+    invoke("table", "--max-table", "17").prints("1\n");
+    invoke("table", "--max-table", "16").prints("-1\n");
+    invoke("object", "--max-object", "128k").prints("100000\n");
+    invoke("object", "--max-object", "64k").fails(134, &["allocation size too large", "100"]);
+    invoke("object", "--max-object", "1k").fails(1, &["at least 65536 bytes"]);
+    invoke("object", "--timeout", "soon").fails(2, &["--timeout", "number of seconds"]);
+}
