@@ -3,6 +3,7 @@
 use crate::listeners::Shared;
 use crate::{EventSink, ProfilingStrategy, Result};
 use anyhow::bail;
+use heapwright_cache::Cache;
 use heapwright_collectors::Registration;
 use heapwright_gc_heap::{HeapConfig, SizingPolicy, Spec};
 use heapwright_jit::{Settings, Target};
@@ -69,6 +70,17 @@ impl fmt::Debug for Collector {
     }
 }
 
+/// When functions are compiled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Compilation {
+    /// All of them when the module is loaded. Calls between them are direct.
+    #[default]
+    Eager,
+    /// Each when it is first called, by the thread that calls it; loading only validates. A program of which a run uses little starts
+    /// sooner. A call of a function that was not compiled when its caller was goes through a jump, ever after.
+    Lazy,
+}
+
 /// Settings of an [`Engine`](crate::Engine). Methods return `&mut Self`, so that they can be chained.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -81,6 +93,8 @@ pub struct Config {
     pub(crate) max_object_size: u64,
     pub(crate) events: Option<Shared>,
     pub(crate) profiler: ProfilingStrategy,
+    pub(crate) cache: Option<Cache>,
+    pub(crate) compilation: Compilation,
     pub(crate) backtraces: bool,
     pub(crate) backtrace_details: WasmBacktraceDetails,
 }
@@ -115,6 +129,8 @@ impl Default for Config {
             profiler: ProfilingStrategy::None,
             backtraces: true,
             backtrace_details: WasmBacktraceDetails::default(),
+            cache: None,
+            compilation: Compilation::Eager,
         }
     }
 }
@@ -274,6 +290,34 @@ impl Config {
     /// Whether the code generator verifies its input. Default on in debug builds.
     pub fn verify_code(&mut self, enable: bool) -> &mut Self {
         self.settings.verify = enable;
+        self
+    }
+
+    /// Where [`Module::new`](crate::Module::new) and its relatives look for compiled code before they compile, and keep it
+    /// afterwards. Default none. Entries belong to a module's bytes, this build, the collector's declaration and the settings;
+    /// damaged ones are made again.
+    ///
+    /// ```no_run
+    /// use heapwright::{Cache, Config, DEFAULT_CACHE_LIMIT, Engine};
+    ///
+    /// # fn main() -> heapwright::Result<()> {
+    /// let dir = Cache::default_dir().expect("a home directory");
+    /// let engine = Engine::new(Config::new().cache(Some(Cache::open(dir, DEFAULT_CACHE_LIMIT)?)))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cache(&mut self, cache: Option<Cache>) -> &mut Self {
+        self.cache = cache;
+        self
+    }
+
+    /// When functions are compiled. Default [`Compilation::Eager`]. The target `pulley64` has only that, and so has an engine with a
+    /// [`profiler`](Self::profiler), which is told of all code when a module is loaded.
+    ///
+    /// A function that surpasses a limit of this implementation, or for whose code there is no memory, is an error of the first call when it
+    /// is compiled lazily. Invalid modules are refused when they are loaded, always.
+    pub fn compilation(&mut self, when: Compilation) -> &mut Self {
+        self.compilation = when;
         self
     }
 }

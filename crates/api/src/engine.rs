@@ -1,7 +1,7 @@
 //! The engine.
 
 use crate::listeners::Shared;
-use crate::{Collector, Config, Result, WasmBacktraceDetails};
+use crate::{Collector, Compilation, Config, ProfilingStrategy, Result, WasmBacktraceDetails};
 use anyhow::{Context as _, bail};
 use heapwright_jit::Target;
 use heapwright_vm::{Runtime, StoreConfig};
@@ -119,6 +119,32 @@ impl Engine {
     pub fn validate(&self, bytes: &[u8]) -> Result<()> {
         self.runtime().compiler().validate(bytes)?;
         Ok(())
+    }
+
+    /// Compiles a module, in the binary format or (with the `wat` feature) the text format, without loading it: gives what
+    /// [`Module::serialize`](crate::Module::serialize) would, every function compiled.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, with the offset.
+    pub fn precompile_module(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        let bytes = crate::module::binary(bytes)?;
+        let compiler = self.runtime().compiler();
+        let compiled = compiler.compile_module(&bytes)?;
+        Ok(compiler.write_artifact(&compiled, &compiled.text, &bytes))
+    }
+
+    /// Whether bytes begin like what [`Module::serialize`](crate::Module::serialize) gives; eight bytes suffice. Says nothing about
+    /// whether this engine accepts them.
+    pub fn is_precompiled(bytes: &[u8]) -> bool {
+        heapwright_jit::artifact::ArtifactFile::detect(bytes)
+    }
+
+    /// Whether functions are compiled when they are called. Profilers are told of a module's code when it is loaded, so with one all of
+    /// it is compiled then.
+    pub(crate) fn is_lazy(&self) -> bool {
+        let Config { compilation, profiler, .. } = self.config();
+        *compilation == Compilation::Lazy && *profiler == ProfilingStrategy::None
     }
 
     pub(crate) fn runtime(&self) -> &Arc<Runtime> {

@@ -24,6 +24,7 @@
 #![forbid(unsafe_op_in_unsafe_fn)]
 
 mod backtrace;
+mod cached;
 mod config;
 mod engine;
 mod error;
@@ -46,25 +47,29 @@ mod values;
 
 pub use anyhow::{Error, Result};
 pub use backtrace::{FrameInfo, FrameSymbol, WasmBacktrace};
-pub use config::{Collector, Config, WasmBacktraceDetails};
+pub use config::{Collector, Compilation, Config, WasmBacktraceDetails};
 pub use engine::Engine;
 pub use error::{GcHeapOutOfMemory, LinkError, ThrownException, Trap, TrapCode};
 pub use extern_types::{ExternType, GlobalType, MemoryType, TableType, TagType};
 pub use externals::{Extern, Global, Memory, Table, Tag};
 pub use func::{Caller, Func};
 pub use gc_error::GcError;
+pub use heapwright_cache::{
+    Cache, Contents as CacheContents, DEFAULT_LIMIT as DEFAULT_CACHE_LIMIT, replace as replace_file,
+};
 pub use heapwright_collectors::Registration;
 pub use heapwright_gc_heap::{
     AllocSpec, Barriers, BulkBarrier, Cause, Citation, CollectionReport, Elision, Event, EventSink, GcStats, Moves,
     Phase, SizingPolicy, Space, Spec,
 };
+pub use heapwright_jit::artifact::ArtifactError;
 pub use heapwright_vm::{
     Growth, GrowthRefused, InterruptHandle, ProfilingStrategy, ResourceLimiter, StoreLimits, StoreLimitsBuilder,
 };
 pub use instance::Instance;
 pub use limits::UpdateDeadline;
 pub use linker::Linker;
-pub use module::{ExportType, ImportType, Module};
+pub use module::{ExportType, ImportType, Module, ModuleFunction, ResourcesRequired};
 pub use refs::{
     AnyRef, ArrayAccessor, ArrayAllocator, ArrayRef, ArrayRefPre, EqRef, ExnRef, ExternRef, FieldAccessor, GcRefKind,
     I31, Identity, Scalar, StringEncoding, StructAllocator, StructRef, StructRefPre,

@@ -4,7 +4,7 @@ use crate::limits::LimitArgs;
 use crate::sizes;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use heapwright::{Collector, Config, SizingPolicy, WasmBacktraceDetails};
+use heapwright::{Collector, Compilation, Config, SizingPolicy, WasmBacktraceDetails};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -14,12 +14,17 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+
+    /// Say on standard error what is done and why, as far as the program does not show it
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   heapwright run program.wasm
   heapwright run --collector drc --stats program.wasm arguments of the program
+  heapwright compile -o program.hwm program.wasm && heapwright run program.hwm
   heapwright inspect program.wasm
   heapwright wast --collector all gc/struct.wast
 
@@ -28,6 +33,8 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(Box<RunArgs>),
+    Compile(Box<CompileArgs>),
+    Cache(CacheCommand),
     Wast(WastArgs),
     Inspect(InspectArgs),
     Collectors(CollectorsArgs),
@@ -49,6 +56,13 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+
+    /// Compile functions when they are first called, or all of them before the program starts
+    #[arg(long, value_name = "WHEN", default_value = "lazy")]
+    pub(crate) compile: CompileWhen,
 
     /// Stack that the program may use
     #[arg(long, value_name = "SIZE", default_value = "16m", value_parser = sizes::parse_stack)]
@@ -84,7 +98,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) profile: Option<Profile>,
 
-    /// The module, in the binary or the text format, and arguments of the program, or of the function named by --invoke
+    /// The module, in the binary or the text format or compiled by `heapwright compile`, and arguments of the program, or of the function named by --invoke
     // One argument to clap: what follows the file is the program's, whatever it looks like.
     #[arg(value_names = ["FILE", "ARGS"], num_args = 1.., required = true, trailing_var_arg = true)]
     pub(crate) program: Vec<OsString>,
@@ -113,8 +127,98 @@ Examples:
   heapwright run --timeout 10s --max-heap 64m --max-memory 16m untrusted.wasm
   heapwright run --fuel 1000000000 untrusted.wasm
   heapwright run --target pulley64 program.wasm
+  heapwright run program.hwm
+  heapwright run --compile eager --no-cache program.wasm
 
-Sizes are bytes, or KiB, MiB, GiB with k, m, g: 65536, 64k, 32m, 1g.";
+Compiled code is kept for the next run: `heapwright cache --help`. Sizes are bytes, or KiB, MiB, GiB with k, m, g: 65536, 64k, 32m, 1g.";
+
+/// When functions are compiled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum CompileWhen {
+    /// Each when it is first called.
+    Lazy,
+    /// All of them before the program starts, on all processors.
+    Eager,
+}
+
+impl From<CompileWhen> for Compilation {
+    fn from(when: CompileWhen) -> Compilation {
+        match when {
+            CompileWhen::Lazy => Compilation::Lazy,
+            CompileWhen::Eager => Compilation::Eager,
+        }
+    }
+}
+
+/// Where compiled code is kept between runs.
+#[derive(Debug, Args)]
+pub(crate) struct CacheArgs {
+    /// Compile anew, and keep nothing
+    #[arg(long, conflicts_with_all = ["cache_dir", "cache_size"])]
+    pub(crate) no_cache: bool,
+
+    /// Keep compiled code here (default: heapwright below $XDG_CACHE_HOME or ~/.cache)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+
+    /// Bytes to which the directory is bounded; what was not used for longest goes first
+    #[arg(long, value_name = "SIZE", default_value = "1g", value_parser = sizes::parse)]
+    pub(crate) cache_size: u64,
+}
+
+/// Compile a module to a file that `heapwright run` starts without compiling.
+///
+/// The file contains machine code for this processor, and the module. It is refused by another version of Heapwright, another collector,
+/// other settings or a processor that lacks something, and when it is damaged. Run only files that you have made yourself: they are
+/// executed like a program, outside of WebAssembly's sandbox.
+#[derive(Debug, Args)]
+#[command(after_help = COMPILE_EXAMPLES)]
+pub(crate) struct CompileArgs {
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+
+    /// The file to be written (default: FILE with the ending .hwm)
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// The module, in the binary or the text format
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+const COMPILE_EXAMPLES: &str = "\
+Examples:
+  heapwright compile -o program.hwm program.wasm
+  heapwright run program.hwm
+  heapwright compile --collector drc program.wasm && heapwright run --collector drc program.hwm
+
+The options of the heap's size change no code; they are for `heapwright run`.";
+
+/// Look at or empty the compile cache of `heapwright run`.
+#[derive(Debug, Args)]
+#[command(after_help = CACHE_EXAMPLES)]
+pub(crate) struct CacheCommand {
+    #[command(subcommand)]
+    pub(crate) action: CacheAction,
+
+    /// The cache (default: heapwright below $XDG_CACHE_HOME or ~/.cache)
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) cache_dir: Option<PathBuf>,
+}
+
+/// What is done with the cache.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum CacheAction {
+    /// Say where it is and what is in it
+    Info,
+    /// Remove what is in it
+    Clear,
+}
+
+const CACHE_EXAMPLES: &str = "\
+Examples:
+  heapwright cache info
+  heapwright cache clear --cache-dir /var/tmp/mine";
 
 /// How the engine is set up.
 #[derive(Debug, Args)]
@@ -226,6 +330,10 @@ pub(crate) struct WastArgs {
     /// The garbage collector, or `all` for one run with each
     #[arg(long, value_name = "NAME", default_value_t = Collector::default().name().to_owned(), value_parser = collector_name_or_all())]
     pub(crate) collector: String,
+
+    /// Compile functions when they are first called, or all of them when a module is loaded
+    #[arg(long, value_name = "WHEN", default_value = "eager")]
+    pub(crate) compile: CompileWhen,
 
     #[command(flatten)]
     pub(crate) dev: DevArgs,

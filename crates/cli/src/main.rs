@@ -4,10 +4,13 @@
 //! something could not be loaded, linked or read, or an assertion of a script failed; 2 for wrong usage; 141 when whoever reads standard output
 //! has gone away.
 
-#![forbid(unsafe_code)]
+// One exception, in `load`: a compiled module that the user names is executed.
+#![deny(unsafe_code)]
 
 mod args;
+mod cache;
 mod collectors;
+mod compile;
 mod failure;
 mod inspect;
 mod limits;
@@ -16,14 +19,21 @@ mod output;
 mod run;
 mod script;
 mod sizes;
+mod verbose;
 
 use args::{Cli, Command};
 use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let ended = match Cli::parse().command {
+    let cli = Cli::parse();
+    if cli.verbose {
+        verbose::start();
+    }
+    let ended = match cli.command {
         Command::Run(args) => run::run(*args),
+        Command::Compile(args) => compile::run(&args),
+        Command::Cache(args) => cache::run(&args),
         Command::Wast(args) => script::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Collectors(args) => collectors::run(&args),

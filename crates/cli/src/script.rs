@@ -27,6 +27,7 @@ pub(crate) fn run(args: &WastArgs) -> Result<u8, Failure> {
                 target: args.dev.target.clone(),
                 signals: !args.dev.no_signals,
                 optimize: !args.dev.no_optimize,
+                compilation: args.compile.into(),
                 parallel: true,
                 dialect: if args.strict { Dialect::Specification } else { Dialect::OtherEngines },
                 print: true,

@@ -22,6 +22,7 @@
 
 use crate::HeapCorrupted;
 use crate::memory::{MemoryError, RESERVATION_BYTES};
+use serde::Serialize;
 use std::alloc::Layout;
 
 /// Largest number of side tables that a collector may declare.
@@ -33,7 +34,7 @@ const GUARD: u64 = 64 << 10;
 const VEC_PAGE: u64 = 4096;
 
 /// A table of metadata: `bits` bits for each `granule` bytes of the heap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct SideTable {
     /// Name for tools.
     pub name: &'static str,

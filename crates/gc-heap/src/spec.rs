@@ -4,9 +4,10 @@ use crate::NUM_PROGRAMS;
 use crate::barrier::{Input, Program, Scope};
 use crate::layout::HeaderLayout;
 use crate::side::{NUM_SIDE_TABLES, SideTable};
+use serde::Serialize;
 
 /// A publication that a collector follows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Citation {
     /// Authors, title, venue, year.
     pub text: &'static str,
@@ -15,7 +16,7 @@ pub struct Citation {
 }
 
 /// A header word after the type word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct HeaderWord {
     /// Name for tools.
     pub name: &'static str,
@@ -24,7 +25,7 @@ pub struct HeaderWord {
 }
 
 /// How compiled code allocates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum AllocSpec {
     /// Advance [`MutatorState::cursor`](crate::MutatorState::cursor) if it stays at or below the limit, else take
     /// the slow path. Memory in `[cursor, limit)` has undefined contents.
@@ -34,7 +35,7 @@ pub enum AllocSpec {
 }
 
 /// What a bulk write of references into one object needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub enum BulkBarrier {
     /// Nothing: references move like any other bytes.
     None,
@@ -46,7 +47,7 @@ pub enum BulkBarrier {
 }
 
 /// The barrier programs. `None` means that nothing is to be done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Barriers {
     /// Before a reference is stored into a field or an element. Inputs: object, slot, old, new.
     pub store: Option<&'static Program>,
@@ -87,7 +88,7 @@ impl Barriers {
 
 /// A store that needs less than the store program, although one is declared. Compiled code applies those that a collector declares;
 /// each must lose nothing for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Elision {
     /// The object is fresh: no safepoint separates the store from its allocation. The init program, if there is one, runs in the
     /// store program's place, also when the slot has a reference already.
@@ -101,7 +102,7 @@ pub enum Elision {
 }
 
 /// When objects may change their addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Moves {
     /// Never: a reference held over a safepoint stays valid.
     Never,
@@ -110,7 +111,7 @@ pub enum Moves {
 }
 
 /// A collector's declaration. Part of the key of cached code.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Spec {
     /// Name on the command line.
     pub name: &'static str,
@@ -141,6 +142,15 @@ impl Spec {
     pub const fn header_layout(&self) -> HeaderLayout {
         assert!(self.header.len() <= 3);
         HeaderLayout { extra_words: self.header.len() as u8 }
+    }
+
+    /// Every declared field in one sequence of bytes, barrier programs included: two declarations have the same bytes exactly when
+    /// they are equal. Compiled code belongs to the declaration with which it was compiled.
+    ///
+    /// New fields take part by themselves, for the encoding is derived.
+    #[allow(clippy::missing_panics_doc)]
+    pub fn canonical_bytes(&self) -> Vec<u8> {
+        postcard::to_allocvec(self).expect("a declaration is plain data, and memory grows")
     }
 
     /// Checks what types cannot say: sizes, and each barrier program with the inputs that its place has.

@@ -11,4 +11,7 @@ pub mod module;
 mod opt;
 mod translate;
 
-pub use compile::{CompileError, Compiler, FunctionText, Settings, StubText, Stubs, Target, features};
+pub use compile::{
+    Bodies, CompileError, Compiler, FunctionText, JUMP_STUB, SLOT, Settings, StubText, Stubs, Target, UnplacedFunction,
+    features, slots_size,
+};

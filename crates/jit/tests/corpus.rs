@@ -47,17 +47,17 @@ fn check(module: &CompiledModule, module_length: usize) {
     assert!(module.funcs.windows(2).all(|w| w[0].end() <= w[1].start));
     assert!(module.funcs.iter().all(|f| f.end() as usize <= module.text.len()));
 
-    let maps = &module.stack_maps;
+    let maps = &module.tables.stack_maps;
     assert!(ascending(&maps.returns));
     for &offset in &maps.returns {
         assert!(module.func_at(offset - 1).is_some());
         let slots = maps.lookup(offset).expect("a listed return is found");
         assert!(slots.iter().all(|slot| slot % 4 == 0 && *slot > 0));
     }
-    assert!(ascending(&module.traps.offsets));
-    assert!(module.traps.offsets.iter().all(|&offset| module.func_at(offset).is_some()));
+    assert!(ascending(&module.tables.traps.offsets));
+    assert!(module.tables.traps.offsets.iter().all(|&offset| module.func_at(offset).is_some()));
 
-    let handlers = &module.handlers;
+    let handlers = &module.tables.handlers;
     assert!(ascending(&handlers.returns));
     for &offset in &handlers.returns {
         let found = handlers.lookup(offset).expect("a listed return is found");
@@ -68,8 +68,8 @@ fn check(module: &CompiledModule, module_length: usize) {
             assert!(handler.tag.is_none_or(|tag| (tag as usize) < module.info.tags.len()));
         }
     }
-    assert!(ascending(&module.addresses.code));
-    let wasm = module.addresses.wasm.iter().filter(|&&w| w != u32::MAX);
+    assert!(ascending(&module.tables.addresses.code));
+    let wasm = module.tables.addresses.wasm.iter().filter(|&&w| w != u32::MAX);
     assert!(wasm.clone().count() > 0 && wasm.clone().all(|&w| (w as usize) < module_length));
 }
 

@@ -4,6 +4,7 @@ use crate::{LoadedModule, Symbol};
 use heapwright_gc_heap::{AllocError, HeapCorrupted, MemoryError};
 use heapwright_jit::CompileError;
 use heapwright_jit::abi::Trap;
+use heapwright_jit::artifact::ArtifactError;
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -274,6 +275,10 @@ pub enum LoadError {
     Memory(MemoryError),
     /// Signal handlers could not be installed.
     Signals(std::io::Error),
+    /// A compiled module is refused.
+    Artifact(ArtifactError),
+    /// A compiled module cannot be read.
+    File(std::io::Error),
 }
 
 impl fmt::Display for LoadError {
@@ -282,6 +287,8 @@ impl fmt::Display for LoadError {
             LoadError::Compile(e) => e.fmt(f),
             LoadError::Memory(e) => e.fmt(f),
             LoadError::Signals(e) => write!(f, "cannot install signal handlers: {e}"),
+            LoadError::Artifact(e) => e.fmt(f),
+            LoadError::File(e) => write!(f, "cannot read the compiled module: {e}"),
         }
     }
 }
@@ -291,6 +298,12 @@ impl Error for LoadError {}
 impl From<CompileError> for LoadError {
     fn from(e: CompileError) -> Self {
         LoadError::Compile(e)
+    }
+}
+
+impl From<ArtifactError> for LoadError {
+    fn from(e: ArtifactError) -> Self {
+        LoadError::Artifact(e)
     }
 }
 

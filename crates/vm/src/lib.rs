@@ -21,6 +21,7 @@ mod error;
 mod ids;
 mod instance;
 mod interpreter;
+mod lazy;
 mod limits;
 mod mapping;
 mod module;

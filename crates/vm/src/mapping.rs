@@ -1,7 +1,11 @@
 //! Address space: reservations of which a growing prefix is committed.
 
 use heapwright_gc_heap::MemoryError;
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap};
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::ptr::{NonNull, null_mut};
 
 /// A private mapping that nobody else uses.
 ///
@@ -30,6 +34,34 @@ impl Reservation {
         let base = unsafe { mmap_anonymous(core::ptr::null_mut(), size, ProtFlags::empty(), flags) };
         let base = base.map_err(|_| refused())?;
         Ok(Reservation { base: base.cast(), size, committed: 0 })
+    }
+
+    /// Maps a range of a file, readable and perhaps executable; nothing is committed, and nothing can be.
+    ///
+    /// # Safety
+    ///
+    /// What is executed there must be code that may run in this process, and the file must not change.
+    pub(crate) unsafe fn of_file(file: &File, range: &Range<usize>, execute: bool) -> Result<Reservation, MemoryError> {
+        let size = range.len().max(1).next_multiple_of(page_size());
+        let protection = if execute { ProtFlags::READ | ProtFlags::EXEC } else { ProtFlags::READ };
+        // SAFETY: a new mapping at a place of the system's choice touches no existing memory; what it contains is the caller's promise.
+        let base = unsafe { mmap(null_mut(), size, protection, MapFlags::PRIVATE, file, range.start as u64) };
+        let base = base.map_err(|e| MemoryError(format!("cannot map {size} bytes of a file: {e}")))?;
+        Ok(Reservation { base: base.cast(), size, committed: 0 })
+    }
+
+    /// Maps a file over everything from `at` (a multiple of the page size, at or behind what is committed) on, readable and executable.
+    /// What is written to the file appears there.
+    ///
+    /// # Safety
+    ///
+    /// As [`of_file`](Self::of_file), for what is executed: the file may grow, but bytes that were executed must stay.
+    pub(crate) unsafe fn map_growing_file(&mut self, at: usize, file: &File) -> Result<(), MemoryError> {
+        assert!(at >= self.committed && at < self.size && at.is_multiple_of(page_size()));
+        let (protection, flags) = (ProtFlags::READ | ProtFlags::EXEC, MapFlags::SHARED | MapFlags::FIXED);
+        // SAFETY: the range lies inside this reservation, beyond what is committed, so nothing refers to what is replaced.
+        let mapped = unsafe { mmap(self.base.add(at).cast(), self.size - at, protection, flags, file, 0) };
+        mapped.map(drop).map_err(|e| MemoryError(format!("cannot map code: {e}")))
     }
 
     pub(crate) fn base(&self) -> *mut u8 {
@@ -82,6 +114,47 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         // SAFETY: the mapping is this value's, and whoever lent pointers into it keeps the value alive while they are used.
         let _ = unsafe { munmap(self.base.cast(), self.size) };
+    }
+}
+
+/// A file's contents, mapped to be read.
+pub(crate) struct FileBytes {
+    base: *const u8,
+    length: usize,
+}
+
+impl FileBytes {
+    /// Maps a whole file.
+    ///
+    /// # Safety
+    ///
+    /// The file must not change while this value lives.
+    pub(crate) unsafe fn map(file: &File) -> io::Result<FileBytes> {
+        let length = usize::try_from(file.metadata()?.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        if length == 0 {
+            return Ok(FileBytes { base: NonNull::dangling().as_ptr(), length });
+        }
+        // SAFETY: a new mapping at a place of the system's choice touches no existing memory.
+        let base = unsafe { mmap(null_mut(), length, ProtFlags::READ, MapFlags::PRIVATE, file, 0) }?;
+        Ok(FileBytes { base: base.cast(), length })
+    }
+}
+
+impl core::ops::Deref for FileBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: mapped readable as long as `self`, and constant by the promise to `map`.
+        unsafe { core::slice::from_raw_parts(self.base, self.length) }
+    }
+}
+
+impl Drop for FileBytes {
+    fn drop(&mut self) {
+        if self.length > 0 {
+            // SAFETY: this value's own mapping, and borrows of it have ended.
+            let _ = unsafe { munmap(self.base.cast_mut().cast(), self.length) };
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! A module that is ready to run.
 
-use crate::code::{CodeKind, CodeObject, RegisteredCode, SourceMap};
+use crate::code::{CodeKind, CodeMapping, CodeObject, RegisteredCode, SourceMap};
+use crate::lazy::Lazy;
 use crate::{ExternType, GlobalType, LoadError, Runtime, Symbol, TableType};
 use hashbrown::HashMap;
 use heapwright_gc_heap::{CompositeType, FuncType, HeapType, RefType, RegisteredTypes, TypeId, TypeRef, ValType};
 use heapwright_jit::abi::SignatureKinds;
 use heapwright_jit::artifact::CompiledModule;
 use heapwright_jit::module::{ExternKind, Import, ImportType, ModuleInfo, TableInfo};
+use heapwright_jit::{Bodies, JUMP_STUB};
 use std::sync::{Arc, OnceLock};
 
 /// A module that is ready to run: its code is mapped and registered, its types are canonical. Shared by all instances.
@@ -21,8 +23,20 @@ pub struct LoadedModule {
     exceptions: Box<[RegisteredTypes]>,
     /// ABI signature id by type index; 0 unless a function type.
     signatures: Box<[u32]>,
+    /// Functions that are compiled when they are called.
+    lazy: Option<Lazy>,
     /// Made when somebody asks.
     source: OnceLock<SourceMap>,
+}
+
+/// Where a module's text is to be had.
+pub(crate) enum Text<'a> {
+    /// In memory, from where it is copied.
+    Bytes(&'a [u8]),
+    /// Mapped already.
+    Mapped(CodeMapping),
+    /// To be copied, with functions that are still to be compiled.
+    Growing(&'a [u8], Bodies),
 }
 
 impl std::fmt::Debug for LoadedModule {
@@ -34,11 +48,10 @@ impl std::fmt::Debug for LoadedModule {
 impl LoadedModule {
     pub(crate) fn new(
         runtime: &Arc<Runtime>,
-        mut compiled: CompiledModule,
+        compiled: CompiledModule,
+        text: Text<'_>,
         bytes: Arc<[u8]>,
     ) -> Result<Arc<LoadedModule>, LoadError> {
-        // From now on the mapping has it.
-        let text = core::mem::take(&mut compiled.text);
         let compiled = Arc::new(compiled);
         let info = &compiled.info;
         let types = runtime.types().register(&info.rec_groups)?;
@@ -55,9 +68,17 @@ impl LoadedModule {
         let exported = info.exports.iter().filter(|e| e.kind == ExternKind::Func).map(|e| e.index).chain(info.start);
         runtime.prepare_entries(exported.map(|f| SignatureKinds::of(info.func_type(f))))?;
         let exports_by_name = info.exports.iter().enumerate().map(|(i, e)| (e.name.clone(), i)).collect();
-        let kind = CodeKind::Module(compiled.clone());
-        let code = RegisteredCode::new(CodeObject::for_target(runtime.target(), &text, kind)?);
-        drop(text);
+        let (mapping, lazy) = match text {
+            Text::Bytes(text) => (CodeMapping::of_bytes(runtime.target(), text)?, None),
+            Text::Mapped(mapping) => (mapping, None),
+            Text::Growing(text, bodies) => {
+                let mapping = CodeMapping::growing(bodies.len() as u32, text)?;
+                let lazy = Lazy::new(&compiled, bodies);
+                lazy.set_slots(&compiled, &mapping);
+                (mapping, Some(lazy))
+            }
+        };
+        let code = RegisteredCode::new(CodeObject::of_mapping(mapping, CodeKind::Module(compiled.clone())));
         let module = Arc::new(LoadedModule {
             runtime: runtime.clone(),
             types,
@@ -67,6 +88,7 @@ impl LoadedModule {
             exceptions: exceptions.into(),
             signatures,
             compiled,
+            lazy,
             source: OnceLock::new(),
         });
         module.code.set_owner(Arc::downgrade(&module));
@@ -76,6 +98,12 @@ impl LoadedModule {
     /// The machine code, as it is mapped.
     pub fn text(&self) -> &[u8] {
         self.code.text()
+    }
+
+    /// Writes the module as an artifact, which [`Runtime::load_artifact`] reads: with the functions that are compiled by now.
+    pub fn to_artifact(&self) -> Vec<u8> {
+        let _nothing_is_added = self.lazy.as_ref().map(Lazy::pause);
+        self.runtime.compiler().write_artifact(&self.compiled, self.text(), &self.bytes)
     }
 
     fn source(&self) -> &SourceMap {
@@ -99,7 +127,23 @@ impl LoadedModule {
     }
     /// The entry point of a defined function (counted without imports).
     pub(crate) fn code_of(&self, defined: u32) -> *const u8 {
-        self.code.at(self.compiled.funcs[defined as usize].start)
+        // What is not compiled has a jump stub.
+        self.code.at(self.compiled.code_of(defined).map_or(defined * JUMP_STUB, |code| code.start))
+    }
+    /// The entry point of a defined function, which is compiled if it was not.
+    pub(crate) fn compiled_code_of(&self, defined: u32) -> Result<*const u8, LoadError> {
+        if let Some(lazy) = &self.lazy {
+            lazy.compile(self.runtime.compiler(), &self.compiled, self.code.code(), defined)?;
+        }
+        Ok(self.code_of(defined))
+    }
+    /// Whether functions are compiled when they are first called.
+    pub fn is_lazy(&self) -> bool {
+        self.lazy.is_some()
+    }
+    /// Number of functions that were compiled since the module was loaded.
+    pub fn functions_added(&self) -> usize {
+        self.lazy.as_ref().map_or(0, |lazy| lazy.added(&self.compiled))
     }
     /// The type of the exceptions of a tag.
     pub(crate) fn exception_type(&self, tag: u32) -> TypeId {

@@ -1,12 +1,15 @@
 //! What all stores of an engine share.
 
-use crate::code::{CodeKind, CodeObject, RegisteredCode};
+use crate::code::{CodeKind, CodeMapping, CodeObject, RegisteredCode};
+use crate::mapping::FileBytes;
+use crate::module::Text;
 use crate::{Epochs, LoadError, LoadedModule, builtins, signals};
 use hashbrown::{HashMap, HashSet};
 use heapwright_gc_heap::{Collector, Spec, TypeRegistry};
 use heapwright_jit::abi::SignatureKinds;
-use heapwright_jit::artifact::CompiledModule;
+use heapwright_jit::artifact::{ArtifactFile, CompiledModule};
 use heapwright_jit::{Compiler, Settings, StubText, Stubs, Target};
+use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Makes a collector for a new heap.
@@ -110,13 +113,75 @@ impl Runtime {
         self.load(compiled, bytes.into())
     }
 
+    /// Validates a module in the binary format and makes it ready to run: its functions are compiled when they are first called. For a
+    /// target that is interpreted, everything is compiled at once.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`].
+    pub fn compile_lazily(self: &Arc<Self>, bytes: &[u8]) -> Result<Arc<LoadedModule>, LoadError> {
+        if self.target() != Target::Native {
+            return self.compile(bytes);
+        }
+        let bytes: Arc<[u8]> = bytes.into();
+        let (mut compiled, bodies) = self.compiler.prepare_module(&bytes)?;
+        let text = std::mem::take(&mut compiled.text);
+        LoadedModule::new(self, compiled, Text::Growing(&text, bodies), bytes)
+    }
+
     /// Makes a compiled module ready to run. `bytes` is the module in the binary format: data segments are read from it.
     ///
     /// # Errors
     ///
     /// [`LoadError`].
-    pub fn load(self: &Arc<Self>, compiled: CompiledModule, bytes: Arc<[u8]>) -> Result<Arc<LoadedModule>, LoadError> {
-        LoadedModule::new(self, compiled, bytes)
+    pub fn load(
+        self: &Arc<Self>,
+        mut compiled: CompiledModule,
+        bytes: Arc<[u8]>,
+    ) -> Result<Arc<LoadedModule>, LoadError> {
+        // From now on the mapping has it.
+        let text = std::mem::take(&mut compiled.text);
+        LoadedModule::new(self, compiled, Text::Bytes(&text), bytes)
+    }
+
+    /// Makes an artifact ready to run: bytes that [`LoadedModule::to_artifact`] wrote under an equal runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Artifact`] for bytes that are something else, or were damaged; others when there is no memory.
+    ///
+    /// # Safety
+    ///
+    /// The bytes contain machine code, of which only a checksum is checked: they must come from a Heapwright engine by a way on which
+    /// nobody could exchange them.
+    pub unsafe fn load_artifact(self: &Arc<Self>, artifact: &[u8]) -> Result<Arc<LoadedModule>, LoadError> {
+        let ArtifactFile { module, bodies, text, wasm } = self.compiler.read_artifact(artifact)?;
+        let text = &artifact[text];
+        let text = if module.jumps { Text::Growing(text, bodies) } else { Text::Bytes(text) };
+        LoadedModule::new(self, module, text, wasm)
+    }
+
+    /// As [`load_artifact`](Self::load_artifact) for a file. Its text is mapped and not copied, where it is complete and the system allows
+    /// that.
+    ///
+    /// # Errors
+    ///
+    /// As there, and when the file cannot be read.
+    ///
+    /// # Safety
+    ///
+    /// As there; and the file's bytes must not change as long as the module lives. (Another file may take its name.)
+    pub unsafe fn load_artifact_file(self: &Arc<Self>, file: &File) -> Result<Arc<LoadedModule>, LoadError> {
+        // SAFETY: the caller's promise.
+        let bytes = unsafe { FileBytes::map(file) }.map_err(LoadError::File)?;
+        let ArtifactFile { module, bodies, text, wasm } = self.compiler.read_artifact(&bytes)?;
+        if module.jumps {
+            return LoadedModule::new(self, module, Text::Growing(&bytes[text], bodies), wasm);
+        }
+        // SAFETY: as above. A file system may refuse what is to be executed; its bytes are copied then.
+        let mapping = unsafe { CodeMapping::of_file(self.target(), file, &text) };
+        let text = mapping.map_or(Text::Bytes(&bytes[text]), Text::Mapped);
+        LoadedModule::new(self, module, text, wasm)
     }
 
     pub(crate) fn new_collector(&self) -> Box<dyn Collector> {

@@ -26,6 +26,11 @@ pub(crate) fn limit(max: usize) -> usize {
     stack_pointer().saturating_sub(max).max(lowest.saturating_add(HOST_RESERVE))
 }
 
+/// Bytes of the thread's stack below the current frame.
+pub(crate) fn remaining() -> usize {
+    stack_pointer().saturating_sub(THREAD.with(Thread::lowest))
+}
+
 /// Makes sure that the thread has an alternate stack for signals.
 pub(crate) fn ensure_signal_stack() -> io::Result<()> {
     THREAD.with(Thread::ensure_signal_stack)

@@ -38,19 +38,20 @@ fn every_table_answers_for_an_address() {
         // A call may be the last instruction of a function.
         assert_eq!(at(func.end(), true).func, 1 + i as u32);
     }
-    let traps: Vec<_> = compiled.traps.offsets.iter().filter_map(|&o| at(o, false).trap).collect();
-    assert_eq!(traps, compiled.traps.traps);
+    let traps: Vec<_> = compiled.tables.traps.offsets.iter().filter_map(|&o| at(o, false).trap).collect();
+    assert_eq!(traps, compiled.tables.traps.traps);
     assert!(traps.contains(&Trap::IntegerDivideByZero));
-    for (i, &offset) in compiled.traps.offsets.iter().enumerate() {
-        if compiled.traps.traps[i] == Trap::IntegerDivideByZero {
+    for (i, &offset) in compiled.tables.traps.offsets.iter().enumerate() {
+        if compiled.tables.traps.traps[i] == Trap::IntegerDivideByZero {
             let wasm = at(offset, false).wasm_offset.expect("an offset") as usize;
             assert_eq!(module.bytes()[wasm], 0x6d, "i32.div_s");
         }
     }
-    assert!(!compiled.stack_maps.returns.is_empty() && !compiled.handlers.returns.is_empty());
-    let maps: Vec<_> = compiled.stack_maps.returns.iter().map(|&r| at(r, true).stack_map.expect("a map")).collect();
+    assert!(!compiled.tables.stack_maps.returns.is_empty() && !compiled.tables.handlers.returns.is_empty());
+    let maps: Vec<_> =
+        compiled.tables.stack_maps.returns.iter().map(|&r| at(r, true).stack_map.expect("a map")).collect();
     assert!(maps.iter().any(|m| !m.is_empty()), "`keep` lives across an allocation");
-    for &offset in &compiled.handlers.returns {
+    for &offset in &compiled.tables.handlers.returns {
         assert_eq!(at(offset, true).handlers.len(), 1);
     }
     assert!(at(compiled.funcs[0].start, false).symbols().is_empty(), "no DWARF");

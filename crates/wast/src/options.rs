@@ -1,7 +1,7 @@
 //! How scripts are run.
 
 use crate::Dialect;
-use heapwright::{Collector, Config, Result, SizingPolicy};
+use heapwright::{Collector, Compilation, Config, Result, SizingPolicy};
 
 /// How scripts are run: the engine's settings and what becomes of output.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub struct Options {
     pub signals: bool,
     /// Whether the code generator's optimiser runs.
     pub optimize: bool,
+    /// When functions are compiled.
+    pub compilation: Compilation,
     /// Whether functions compile on several threads.
     pub parallel: bool,
     /// The heap's capacity at first, in bytes, if not the engine's default.
@@ -39,6 +41,7 @@ impl Default for Options {
             target: None,
             signals: true,
             optimize: true,
+            compilation: Compilation::Eager,
             parallel: false,
             initial_heap: None,
             max_heap: None,
@@ -57,7 +60,12 @@ impl Options {
     /// When code for the target cannot run here.
     pub fn config(&self) -> Result<Config> {
         let mut config = Config::new();
-        config.collector(self.collector).zeal(self.zeal).optimize(self.optimize).parallel_compilation(self.parallel);
+        config
+            .collector(self.collector)
+            .zeal(self.zeal)
+            .optimize(self.optimize)
+            .compilation(self.compilation)
+            .parallel_compilation(self.parallel);
         if !self.signals {
             config.signals_based_traps(false);
         }

@@ -7,6 +7,7 @@ mod invoke;
 mod stats;
 
 use crate::args::{Profile, RunArgs};
+use crate::cache;
 use crate::failure::Failure;
 use crate::load;
 use heapwright::{Engine, Instance, Module, ProfilingStrategy, Store};
@@ -39,18 +40,16 @@ fn run_here(args: &RunArgs) -> Result<u8, Failure> {
     args.limits.configure(&mut config);
     let host = Host::new(args)?;
 
-    let file = args.file().display();
-    let bytes = load::module(args.file())?;
     config.profiler(match args.profile {
         None => ProfilingStrategy::None,
         Some(Profile::Perfmap) => ProfilingStrategy::PerfMap,
         Some(Profile::Jitdump) => ProfilingStrategy::JitDump,
     });
+    config.cache(cache::of_run(&args.cache)?).compilation(args.compile.into());
     let recorder = stats::listen(args, &mut config)?;
     let engine = Engine::new(&config).map_err(|e| Failure::unusable(format_args!("{e:#}")))?;
-    let module = Module::from_binary(&engine, &bytes)
-        .map_err(|e| Failure::unusable(format_args!("cannot load {file}: {e:#}")))?;
-    let entry = Entry::find(args, &module, &bytes)?;
+    let module = load::program(&engine, args.file())?;
+    let entry = Entry::find(args, &module)?;
 
     let mut store = Store::new(&engine, host).map_err(|e| Failure::unusable(format_args!("{e:#}")))?;
     let unusable = |e: heapwright::Error| Failure::unusable(format_args!("cannot set the limits: {e:#}"));
@@ -58,6 +57,8 @@ fn run_here(args: &RunArgs) -> Result<u8, Failure> {
     let ended = start(args, &engine, &mut store, &module, &entry);
     drop(watchdog);
     let flushed = store.data_mut().flush();
+    // However the program ended: what it called it will call again.
+    module.update_cache();
     if let (Some(format), Some(recorder)) = (args.stats, recorder) {
         stats::print(&recorder.figures(&store.gc_stats()), format, args);
     }
@@ -78,7 +79,7 @@ enum Entry {
 
 impl Entry {
     /// Decides before anything runs.
-    fn find(args: &RunArgs, module: &Module, bytes: &[u8]) -> Result<Entry, Failure> {
+    fn find(args: &RunArgs, module: &Module) -> Result<Entry, Failure> {
         let file = args.file().display();
         if let Some(name) = &args.invoke {
             return Ok(Entry::Invoke(invoke::Call::parse(args.file(), module, name, args.args())?));
@@ -92,7 +93,7 @@ impl Entry {
                 ))),
             };
         }
-        if has_start_function(bytes) {
+        if module.has_start() {
             return Ok(Entry::Done);
         }
         Err(Failure::unusable(format_args!(
@@ -100,11 +101,6 @@ impl Entry {
             invoke::functions(module)
         )))
     }
-}
-
-fn has_start_function(bytes: &[u8]) -> bool {
-    let payloads = wasmparser::Parser::new(0).parse_all(bytes);
-    payloads.map_while(Result::ok).any(|payload| matches!(payload, wasmparser::Payload::StartSection { .. }))
 }
 
 /// Instantiates and calls. The exit code is the guest's if it ends itself.

@@ -14,9 +14,11 @@ const GARBAGE: &str = r#"(module
   (start $run))"#;
 
 const SMALL: [&str; 6] = ["--collector", "copying", "--max-heap", "256k", "--heap-policy", "fixed"];
+/// All code is made anew and at once, and objects that nobody looks at are made nevertheless.
+const PLAIN: [&str; 5] = ["--no-cache", "--compile", "eager", "--without", "scalar-replacement"];
 
 fn run(here: &Here, flags: &[&str]) -> String {
-    let ended = here.heapwright(["run"].iter().chain(&SMALL).chain(flags).chain(&["g.wat"]));
+    let ended = here.heapwright(["run"].iter().chain(&SMALL).chain(&PLAIN).chain(flags).chain(&["g.wat"]));
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     ended.err
 }

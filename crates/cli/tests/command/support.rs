@@ -41,6 +41,8 @@ impl Here {
     pub(crate) fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_heapwright"));
         command.current_dir(self.dir.path()).args(args).stdin(Stdio::null());
+        // The compile cache is the test's own.
+        command.env("XDG_CACHE_HOME", self.path("cache"));
         command
     }
 

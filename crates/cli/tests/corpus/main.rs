@@ -14,6 +14,9 @@ const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../benches/corpus"
 const HEAPWRIGHT: &str = env!("CARGO_BIN_EXE_heapwright");
 
 fn main() {
+    // The compile cache of all runs together: what differs only in zeal shares its code.
+    let cache = tempfile::TempDir::new().expect("a temporary directory");
+    let cache_dir: &Path = cache.path();
     let mut modules = Vec::new();
     find(Path::new(CORPUS), &mut modules);
     modules.sort();
@@ -23,15 +26,15 @@ fn main() {
         let name = module.strip_prefix(CORPUS).expect("it was found there").display().to_string();
         let Some(expected) = expected(&module) else {
             trials.extend(Collector::all().map(|collector| {
-                let (module, collector) = (module.clone(), collector.name());
-                Trial::test(format!("{name} [compile, {collector}]"), move || compile(&module, collector))
+                let (module, cache, collector) = (module.clone(), cache_dir.to_owned(), collector.name());
+                Trial::test(format!("{name} [compile, {collector}]"), move || compile(&module, &cache, collector))
             }));
             continue;
         };
         let mut add = |label: String, flags: &[&str]| {
-            let (module, expected) = (module.clone(), expected.clone());
+            let (module, cache, expected) = (module.clone(), cache_dir.to_owned(), expected.clone());
             let flags: Vec<String> = flags.iter().map(|&f| f.to_owned()).collect();
-            trials.push(Trial::test(format!("{name} [{label}]"), move || run(&module, &expected, &flags)));
+            trials.push(Trial::test(format!("{name} [{label}]"), move || run(&module, &cache, &expected, &flags)));
         };
         for collector in Collector::all() {
             let named = ["--collector", collector.name()];
@@ -45,7 +48,9 @@ fn main() {
         }
         add("no optimiser, explicit checks".to_owned(), &["--no-optimize", "--no-signals"]);
     }
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    drop(cache);
+    conclusion.exit();
 }
 
 fn find(dir: &Path, modules: &mut Vec<PathBuf>) {
@@ -86,8 +91,14 @@ fn interpreted(name: &str, collector: Collector) -> bool {
     short || !cfg!(debug_assertions) || collector == Collector::default() && !name.contains("alloc")
 }
 
-fn run(module: &Path, expected: &Path, flags: &[String]) -> Result<(), Failed> {
-    let output = Command::new(HEAPWRIGHT).arg("run").args(flags).arg(module).stdin(Stdio::null()).output()?;
+fn heapwright(cache: &Path) -> Command {
+    let mut command = Command::new(HEAPWRIGHT);
+    command.args(["run", "--cache-dir"]).arg(cache).stdin(Stdio::null());
+    command
+}
+
+fn run(module: &Path, cache: &Path, expected: &Path, flags: &[String]) -> Result<(), Failed> {
+    let output = heapwright(cache).args(flags).arg(module).output()?;
     let expected = std::fs::read(expected)?;
     let errors = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
@@ -103,8 +114,8 @@ fn run(module: &Path, expected: &Path, flags: &[String]) -> Result<(), Failed> {
     Ok(())
 }
 
-fn compile(module: &Path, collector: &str) -> Result<(), Failed> {
-    let output = Command::new(HEAPWRIGHT).args(["run", "--collector", collector]).arg(module).output()?;
+fn compile(module: &Path, cache: &Path, collector: &str) -> Result<(), Failed> {
+    let output = heapwright(cache).args(["--collector", collector]).arg(module).output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(1) && errors.contains("cannot link") && errors.contains("unknown import") {
         return Ok(());

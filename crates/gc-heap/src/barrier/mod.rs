@@ -40,13 +40,14 @@ pub mod textbook;
 pub use check::Scope;
 
 use crate::{BarrierCount, GcRef, Heap, HeapCorrupted};
+use serde::Serialize;
 
 /// A variable of a program; at most 16.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Var(pub u8);
 
 /// An input. Only the inputs that a program mentions are computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Input {
     /// The object written to or read from.
     Object,
@@ -59,7 +60,7 @@ pub enum Input {
 }
 
 /// Where a mutator-state word is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum MutatorWord {
     /// The allocation cursor.
     Cursor,
@@ -70,7 +71,7 @@ pub enum MutatorWord {
 }
 
 /// A 32-bit value. Arithmetic wraps; comparisons give 0 or 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Expr {
     /// An input.
     Input(Input),
@@ -131,7 +132,7 @@ pub enum Expr {
 }
 
 /// How often a condition holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Likely {
     /// Nearly always.
     Yes,
@@ -142,11 +143,11 @@ pub enum Likely {
 }
 
 /// A slow path of the collector, by number; its meaning is the collector's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct SlowCall(pub u8);
 
 /// A step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub enum Stmt {
     /// Assign a variable.
     Let(Var, Expr),
@@ -167,7 +168,7 @@ pub enum Stmt {
 }
 
 /// A barrier program.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Program {
     /// Name for tools and golden files.
     pub name: &'static str,

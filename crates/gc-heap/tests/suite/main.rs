@@ -3,6 +3,7 @@
 
 mod barriers;
 mod common;
+mod declared;
 mod forged;
 mod heap;
 mod host;

@@ -5,7 +5,7 @@ use cranelift_codegen::ir::TrapCode;
 macro_rules! traps {
     ($($(#[doc = $doc:literal])* $name:ident = $code:literal, $text:literal;)*) => {
         /// Why execution stopped.
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
         #[repr(u8)]
         pub enum Trap { $($(#[doc = $doc])* $name = $code,)* }
 

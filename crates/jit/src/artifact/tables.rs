@@ -4,9 +4,23 @@
 //! plain vectors of numbers, sorted by text offset.
 
 use crate::abi::Trap;
+use serde::{Deserialize, Serialize};
+
+/// Everything that is known about a text, by offset.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Tables {
+    /// References in frames.
+    pub stack_maps: StackMaps,
+    /// Trapping instructions.
+    pub traps: TrapTable,
+    /// Exception handlers.
+    pub handlers: HandlerTable,
+    /// Wasm offsets.
+    pub addresses: AddressMap,
+}
 
 /// Stack maps by return address.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct StackMaps {
     /// Return addresses as text offsets, ascending.
     pub returns: Vec<u32>,
@@ -17,11 +31,12 @@ pub struct StackMaps {
     /// A slot's distance below the frame pointer: the 32-bit reference is at `fp - slot`.
     pub slots: Vec<u32>,
     /// For each bucket of text, the number of returns before it; empty until [`StackMaps::index`] is called.
+    #[serde(skip)]
     buckets: Vec<u32>,
 }
 
 /// Trapping instructions by address.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TrapTable {
     /// Text offsets of trapping instructions, ascending.
     pub offsets: Vec<u32>,
@@ -30,7 +45,7 @@ pub struct TrapTable {
 }
 
 /// Handlers by return address of the call that they protect.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct HandlerTable {
     /// Return addresses as text offsets, ascending.
     pub returns: Vec<u32>,
@@ -45,7 +60,7 @@ pub struct HandlerTable {
 }
 
 /// One exception handler. It is entered with the exception reference in the first payload register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handler {
     /// Tag index in the module of the frame; `None` catches every exception.
     pub tag: Option<u32>,
@@ -65,7 +80,7 @@ pub struct Handlers<'a> {
 }
 
 /// From text offsets to module offsets.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct AddressMap {
     /// Starts of code ranges, ascending.
     pub code: Vec<u32>,
@@ -75,6 +90,40 @@ pub struct AddressMap {
 
 /// A bucket of the stack-map index covers `1 << BUCKET_SHIFT` bytes of text: a handful of calls.
 const BUCKET_SHIFT: u32 = 8;
+
+impl Tables {
+    /// Adds another text's tables; that text starts at `base`, behind all texts added so far.
+    pub fn append(&mut self, other: &Tables, base: u32) {
+        self.stack_maps.append(&other.stack_maps, base);
+        self.traps.append(&other.traps, base);
+        self.handlers.append(&other.handlers, base);
+        self.addresses.append(&other.addresses, base);
+    }
+
+    /// Prepares fast lookups. To be called once everything is added.
+    pub fn index(&mut self) {
+        self.stack_maps.index();
+    }
+
+    /// Checks tables that were read from a file against a text of `length` bytes: after it no lookup, at whatever offset, reaches
+    /// beyond a table, and no handler lies outside the text.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong.
+    pub fn check(&self, length: u32) -> Result<(), &'static str> {
+        let Tables { stack_maps, traps, handlers, addresses } = self;
+        stack_maps.check(length)?;
+        traps.check(length)?;
+        handlers.check(length)?;
+        addresses.check(length)
+    }
+}
+
+/// Whether offsets ascend, each above the one before it, up to `length`.
+fn ascending(offsets: &[u32], length: u32) -> bool {
+    offsets.is_sorted_by(|a, b| a < b) && offsets.last().is_none_or(|&last| last <= length)
+}
 
 impl StackMaps {
     /// Adds the map of the call that returns to `offset`, which lies above all offsets added so far. Equal neighbours share their
@@ -130,6 +179,13 @@ impl StackMaps {
         let i = start + self.returns[range].binary_search(&offset).ok()?;
         Some(&self.slots[self.starts[i] as usize..self.ends[i] as usize])
     }
+
+    fn check(&self, length: u32) -> Result<(), &'static str> {
+        let StackMaps { returns, starts, ends, slots, buckets: _ } = self;
+        let spans = starts.iter().zip(ends).all(|(start, end)| start <= end && *end as usize <= slots.len());
+        let whole = starts.len() == returns.len() && ends.len() == returns.len();
+        (whole && spans && ascending(returns, length)).then_some(()).ok_or("inconsistent stack maps")
+    }
 }
 
 impl TrapTable {
@@ -149,6 +205,12 @@ impl TrapTable {
     /// The trap of the instruction at `offset`.
     pub fn lookup(&self, offset: u32) -> Option<Trap> {
         Some(self.traps[self.offsets.binary_search(&offset).ok()?])
+    }
+
+    fn check(&self, length: u32) -> Result<(), &'static str> {
+        let TrapTable { offsets, traps } = self;
+        let placed = offsets.is_sorted() && offsets.last().is_none_or(|&last| last < length);
+        (placed && offsets.len() == traps.len()).then_some(()).ok_or("inconsistent trap table")
     }
 }
 
@@ -182,6 +244,14 @@ impl HandlerTable {
             context: self.contexts[i],
         })
     }
+
+    fn check(&self, length: u32) -> Result<(), &'static str> {
+        let HandlerTable { returns, ends, frame_sizes, contexts, handlers } = self;
+        let whole = [ends.len(), frame_sizes.len(), contexts.len()] == [returns.len(); 3];
+        let spans = ends.is_sorted() && ends.last().map_or(0, |&end| end as usize) == handlers.len();
+        let placed = handlers.iter().all(|h| h.code < length);
+        (whole && spans && placed && ascending(returns, length)).then_some(()).ok_or("inconsistent exception table")
+    }
 }
 
 impl AddressMap {
@@ -213,6 +283,11 @@ impl AddressMap {
     pub fn lookup(&self, offset: u32) -> Option<u32> {
         let i = self.code.partition_point(|&c| c <= offset).checked_sub(1)?;
         Some(self.wasm[i]).filter(|&w| w != u32::MAX)
+    }
+
+    fn check(&self, length: u32) -> Result<(), &'static str> {
+        let AddressMap { code, wasm } = self;
+        (code.len() == wasm.len() && ascending(code, length)).then_some(()).ok_or("inconsistent address map")
     }
 }
 

@@ -3,7 +3,7 @@
 use super::stubs::{HostCallReloc, host_calls};
 use super::{CompileError, Compiler, size};
 use crate::abi::{InstanceLayout, Kind, SignatureKinds, Trap};
-use crate::artifact::{AddressMap, Handler, HandlerTable, Handlers, StackMaps, TrapTable};
+use crate::artifact::{AddressMap, Handler, Handlers, Tables};
 use crate::gc::lower::LowerEnv;
 use crate::gc::{FuncGc, lower, safepoints};
 use crate::module::{FunctionBody, ModuleInfo};
@@ -30,10 +30,7 @@ pub(super) struct FunctionCode {
     pub(super) code: Vec<u8>,
     pub(super) alignment: u32,
     pub(super) relocs: Vec<CallReloc>,
-    pub(super) stack_maps: StackMaps,
-    pub(super) traps: TrapTable,
-    pub(super) handlers: HandlerTable,
-    pub(super) addresses: AddressMap,
+    pub(super) tables: Tables,
 }
 
 /// A direct call of a function of the module.
@@ -175,10 +172,7 @@ fn collect(context: &Context, index: u32) -> Result<FunctionCode, CompileError> 
         code: buffer.data().to_vec(),
         alignment: buffer.alignment,
         relocs: Vec::with_capacity(buffer.relocs().len()),
-        stack_maps: StackMaps::default(),
-        traps: TrapTable::default(),
-        handlers: HandlerTable::default(),
-        addresses: AddressMap::default(),
+        tables: Tables::default(),
     };
     for reloc in buffer.relocs() {
         let callee = match &reloc.target {
@@ -200,18 +194,18 @@ fn collect(context: &Context, index: u32) -> Result<FunctionCode, CompileError> 
             })?;
             slots.extend(below_fp(*frame_size, words));
         }
-        out.stack_maps.push(*offset, &slots);
+        out.tables.stack_maps.push(*offset, &slots);
     }
     for trap in buffer.traps() {
         let known = Trap::from_code(trap.code)
             .ok_or_else(|| CompileError::internal(index, format!("unknown trap code {}", trap.code)))?;
-        out.traps.push(trap.offset, known);
+        out.tables.traps.push(trap.offset, known);
     }
     for site in buffer.call_sites().filter(|s| !s.exception_handlers.is_empty()) {
         let (frame_size, context, handlers) = handlers(index, &site)?;
-        out.handlers.push(site.ret_addr, Handlers { handlers: &handlers, frame_size, context });
+        out.tables.handlers.push(site.ret_addr, Handlers { handlers: &handlers, frame_size, context });
     }
-    addresses(&mut out.addresses, buffer.get_srclocs_sorted().iter().map(|s| (s.start, s.end, s.loc)));
+    addresses(&mut out.tables.addresses, buffer.get_srclocs_sorted().iter().map(|s| (s.start, s.end, s.loc)));
     Ok(out)
 }
 

@@ -2,11 +2,9 @@
 
 use super::function::FunctionCode;
 use super::{CompileError, Compiler};
-use crate::abi::InstanceLayout;
-use crate::artifact::{AddressMap, CodeRange, CompiledModule, HandlerTable, StackMaps, TrapTable};
+use crate::artifact::{CodeRange, CompiledModule, Tables};
 use crate::module::ModuleInfo;
 use cranelift_control::ControlPlane;
-use std::sync::Arc;
 
 /// Text that a direct call can span on every target, with room for alignment.
 const MAX_TEXT: u64 = 1 << 31;
@@ -18,7 +16,6 @@ const ALIGNMENT: u32 = 32;
 pub(super) fn link(
     compiler: &Compiler,
     info: ModuleInfo,
-    layout: InstanceLayout,
     funcs: Vec<FunctionCode>,
 ) -> Result<CompiledModule, CompileError> {
     let alignment = |f: &FunctionCode| f.alignment.max(ALIGNMENT);
@@ -29,24 +26,12 @@ pub(super) fn link(
 
     let mut text = compiler.isa.text_section_builder(funcs.len());
     let mut control = ControlPlane::default();
-    let mut module = CompiledModule {
-        info: Arc::new(info),
-        layout,
-        text: Vec::new(),
-        funcs: Vec::with_capacity(funcs.len()),
-        stack_maps: StackMaps::default(),
-        traps: TrapTable::default(),
-        handlers: HandlerTable::default(),
-        addresses: AddressMap::default(),
-    };
-    let imported = module.info.imported_funcs;
+    let (mut ranges, mut tables) = (Vec::with_capacity(funcs.len()), Tables::default());
+    let imported = info.imported_funcs;
     for (i, func) in funcs.iter().enumerate() {
         let start = text.append(true, &func.code, alignment(func), &mut control) as u32;
-        module.funcs.push(CodeRange { start, length: func.code.len() as u32 });
-        module.stack_maps.append(&func.stack_maps, start);
-        module.traps.append(&func.traps, start);
-        module.handlers.append(&func.handlers, start);
-        module.addresses.append(&func.addresses, start);
+        ranges.push(CodeRange { start, length: func.code.len() as u32 });
+        tables.append(&func.tables, start);
         for reloc in &func.relocs {
             let callee = reloc.callee.checked_sub(imported).filter(|&c| (c as usize) < funcs.len());
             let at = u64::from(start + reloc.offset);
@@ -56,7 +41,6 @@ pub(super) fn link(
             }
         }
     }
-    module.text = text.finish(&mut control);
-    module.stack_maps.index();
-    Ok(module)
+    tables.index();
+    Ok(CompiledModule::new(info, text.finish(&mut control), ranges, tables, false))
 }

@@ -3,6 +3,7 @@
 mod error;
 mod explain;
 mod function;
+mod lazy;
 mod link;
 mod pipeline;
 mod settings;
@@ -13,5 +14,6 @@ mod tests;
 
 pub use error::CompileError;
 pub use explain::FunctionText;
+pub use lazy::{Bodies, JUMP_STUB, SLOT, UnplacedFunction, slots_size};
 pub use settings::{Compiler, Settings, Target, features};
 pub use stubs::{StubText, Stubs};

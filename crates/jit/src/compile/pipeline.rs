@@ -20,7 +20,7 @@ impl Compiler {
         let env = ModuleEnv { compiler: self, info: &info, layout: &layout };
         let funcs: Vec<FunctionCode> =
             for_each_body(self.settings.parallel, bodies, Worker::new, |worker, body| worker.compile(env, body))?;
-        link::link(self, info, layout, funcs)
+        link::link(self, info, funcs)
     }
 
     /// Validates a module without compiling it.
@@ -30,14 +30,20 @@ impl Compiler {
     /// [`CompileError::Invalid`].
     pub fn validate(&self, bytes: &[u8]) -> Result<ModuleInfo, CompileError> {
         let ParsedModule { info, bodies } = parse(bytes, self.features, self.spec.header_layout())?;
-        for_each_body(self.settings.parallel, bodies, Default::default, |allocations, body| {
-            let mut validator = body.validator.into_validator(std::mem::take(allocations));
-            let result = validator.validate(&body.body);
-            *allocations = validator.into_allocations();
-            Ok(result?)
-        })?;
+        validate_bodies(self, bodies)?;
         Ok(info)
     }
+}
+
+/// Validates bodies without compiling them.
+pub(super) fn validate_bodies(compiler: &Compiler, bodies: Vec<FunctionBody<'_>>) -> Result<(), CompileError> {
+    for_each_body(compiler.settings.parallel, bodies, Default::default, |allocations, body| {
+        let mut validator = body.validator.into_validator(std::mem::take(allocations));
+        let result = validator.validate(&body.body);
+        *allocations = validator.into_allocations();
+        Ok(result?)
+    })?;
+    Ok(())
 }
 
 /// A body and, once it is there, its result. Each slot is locked twice: by its worker and in the end.

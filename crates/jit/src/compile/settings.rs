@@ -1,6 +1,7 @@
 //! The compiler object and its settings.
 
 use super::CompileError;
+use crate::artifact::Identity;
 use cranelift_codegen::isa::{self, CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use heapwright_gc_heap::Spec;
@@ -161,6 +162,11 @@ impl Compiler {
     /// The collector's declaration.
     pub fn spec(&self) -> &'static Spec {
         self.spec
+    }
+
+    /// What its code depends on beside the module: the target, the settings, the collector's declaration, this build.
+    pub fn identity(&self) -> Identity {
+        Identity::new(&*self.isa, &self.settings, self.spec)
     }
 
     /// The language accepted.

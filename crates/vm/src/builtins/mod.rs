@@ -7,9 +7,12 @@
 #![allow(clippy::too_many_arguments)]
 
 mod arrays;
+mod first_call;
 mod gc;
 mod memory;
 mod tables;
+
+pub(crate) use first_call::first_call_address;
 
 use crate::store::{Store, settle};
 use crate::unwind::{self, Target};

@@ -45,22 +45,22 @@ impl<'a> CodeAt<'a> {
 
     /// Byte offset in the Wasm module of the instruction.
     pub(crate) fn wasm_offset(&self) -> Option<u32> {
-        self.module.addresses.lookup(self.offset - self.back)
+        self.module.wasm_offset_at(self.offset - self.back)
     }
 
     /// The trap that the instruction may cause.
     pub(crate) fn trap(&self) -> Option<Trap> {
-        self.module.traps.lookup(self.offset)
+        self.module.trap_at(self.offset)
     }
 
     /// Where the frame that returns here has references, as distances below its frame pointer.
     pub(crate) fn stack_map(&self) -> Option<&'a [u32]> {
-        self.module.stack_maps.lookup(self.offset)
+        self.module.stack_map_at(self.offset)
     }
 
     /// The handlers of the call that returns here.
     pub(crate) fn handlers(&self) -> Option<Handlers<'a>> {
-        self.module.handlers.lookup(self.offset)
+        self.module.handlers_at(self.offset)
     }
 }
 

@@ -6,7 +6,7 @@ mod registry;
 mod source;
 
 pub use lookup::{CodeLocation, code_at};
-pub(crate) use object::{CodeKind, CodeObject};
+pub(crate) use object::{CodeKind, CodeMapping, CodeObject};
 pub(crate) use registry::{RegisteredCode, Snapshot};
 pub(crate) use source::SourceMap;
 pub use source::Symbol;

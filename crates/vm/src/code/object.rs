@@ -3,8 +3,14 @@
 use crate::LoadedModule;
 use crate::mapping::Reservation;
 use heapwright_gc_heap::MemoryError;
-use heapwright_jit::Target;
 use heapwright_jit::artifact::CompiledModule;
+use heapwright_jit::{SLOT, Target, slots_size};
+use rustix::fs::{MemfdFlags, memfd_create};
+use std::fs::File;
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicUsize, Ordering::Acquire, Ordering::Release};
 use std::sync::{Arc, OnceLock, Weak};
 
 /// What a text is.
@@ -15,18 +21,37 @@ pub(crate) enum CodeKind {
     Stub,
 }
 
-/// A mapped text. Written before it can be run and never after.
-pub(crate) struct CodeObject {
+/// A mapped text of which nothing is known yet.
+///
+/// Code is written before anything leads to it, and never changed after. No page is ever writable and executable: a text that is complete is
+/// written first and made executable then; one that grows is mapped from an unnamed file, executable and not writable, and grows by writing
+/// to the file.
+pub(crate) struct CodeMapping {
     mapping: Reservation,
-    length: usize,
+    /// Bytes of data in front of the text: the slots of jump stubs.
+    before: usize,
+    /// Bytes of text so far.
+    length: AtomicUsize,
+    /// Bytes of text that there is room for.
+    room: usize,
+    /// What a text that grows is mapped from.
+    file: Option<File>,
+}
+
+/// A mapped text with what is known about it.
+pub(crate) struct CodeObject {
+    code: CodeMapping,
     pub(crate) kind: CodeKind,
     /// The module that owns the text, once it is made. Weak: the module owns its registration.
     owner: OnceLock<Weak<LoadedModule>>,
 }
 
-impl CodeObject {
-    /// Maps the text of a target.
-    pub(crate) fn for_target(target: Target, text: &[u8], kind: CodeKind) -> Result<CodeObject, MemoryError> {
+/// Address space for a text that grows. All of it can be reached by direct calls; what is not used costs nothing.
+const ROOM: usize = 1 << 30;
+
+impl CodeMapping {
+    /// Maps a text of a target by copying it.
+    pub(crate) fn of_bytes(target: Target, text: &[u8]) -> Result<CodeMapping, MemoryError> {
         let mut mapping = Reservation::new(text.len() as u64)?;
         mapping.commit_to(text.len())?;
         // SAFETY: `text.len()` bytes were committed just now, and nobody else knows of them.
@@ -36,7 +61,95 @@ impl CodeObject {
             Target::Native => mapping.make_executable()?,
             Target::Pulley64 => mapping.make_read_only()?,
         }
-        Ok(CodeObject { mapping, length: text.len(), kind, owner: OnceLock::new() })
+        Ok(CodeMapping::complete(mapping, text.len()))
+    }
+
+    /// Maps a text of a target from a file, where it starts at a multiple of the page size. Nothing is copied, and no page is ever
+    /// writable.
+    ///
+    /// # Safety
+    ///
+    /// The text must be one that this engine's compiler made, and the file's bytes must stay what they are.
+    pub(crate) unsafe fn of_file(target: Target, file: &File, text: &Range<usize>) -> Result<CodeMapping, MemoryError> {
+        // SAFETY: the caller's promise.
+        let mapping = unsafe { Reservation::of_file(file, text, target == Target::Native)? };
+        Ok(CodeMapping::complete(mapping, text.len()))
+    }
+
+    fn complete(mapping: Reservation, length: usize) -> CodeMapping {
+        CodeMapping { mapping, before: 0, length: AtomicUsize::new(length), room: length, file: None }
+    }
+
+    /// Maps a text for this machine that can grow, behind the slots of `count` jump stubs.
+    pub(crate) fn growing(count: u32, text: &[u8]) -> Result<CodeMapping, MemoryError> {
+        let file = unnamed_file().map_err(|e| MemoryError(format!("no memory for code: {e}")))?;
+        let file = File::from(file);
+        let (before, room) = (slots_size(count), ROOM);
+        let mut mapping = Reservation::new((before + room) as u64)?;
+        mapping.commit_to(before)?;
+        // SAFETY: only `append` writes to the file, and only behind what it has written before.
+        unsafe { mapping.map_growing_file(before, &file)? };
+        let code = CodeMapping { mapping, before, length: AtomicUsize::new(0), room, file: Some(file) };
+        code.append(0, text)?;
+        Ok(code)
+    }
+
+    /// Writes code at text offset `at`, at or behind the end of the text, which thereby grows. One caller at a time.
+    pub(crate) fn append(&self, at: usize, code: &[u8]) -> Result<(), MemoryError> {
+        let full = || MemoryError(format!("the module's machine code exceeds {} bytes", self.room));
+        let file = self.file.as_ref().ok_or_else(full)?;
+        let end = at.checked_add(code.len()).filter(|&end| end <= self.room).ok_or_else(full)?;
+        assert!(at >= self.length.load(Acquire), "code is never written over");
+        file.write_all_at(code, at as u64).map_err(|e| MemoryError(format!("no memory for code: {e}")))?;
+        self.length.store(end, Release);
+        Ok(())
+    }
+
+    /// Bytes of text so far.
+    pub(crate) fn length(&self) -> usize {
+        self.length.load(Acquire)
+    }
+
+    /// The address of text offset `offset`.
+    pub(crate) fn address(&self, offset: u32) -> usize {
+        self.start() as usize + offset as usize
+    }
+
+    /// The slot of a jump stub.
+    pub(crate) fn slot(&self, stub: u32) -> &AtomicUsize {
+        let offset = stub as usize * SLOT as usize;
+        assert!(offset + SLOT as usize <= self.before);
+        // SAFETY: in bounds, as just checked, aligned, committed, and only accessed as what it is: by this and by jump stubs.
+        unsafe { &*self.mapping.base().add(offset).cast::<AtomicUsize>() }
+    }
+
+    /// The bytes of the text.
+    fn text(&self) -> &[u8] {
+        // SAFETY: readable as long as the mapping, which is this value's, and not written any more.
+        unsafe { core::slice::from_raw_parts(self.start(), self.length()) }
+    }
+
+    fn start(&self) -> *const u8 {
+        self.mapping.base().wrapping_add(self.before)
+    }
+}
+
+/// An unnamed file in memory whose contents may be executed.
+fn unnamed_file() -> rustix::io::Result<OwnedFd> {
+    let create = |flags| memfd_create("heapwright-code", MemfdFlags::CLOEXEC | flags);
+    // Older systems do not know the flag, and need none.
+    create(MemfdFlags::EXEC).or_else(|_| create(MemfdFlags::empty()))
+}
+
+impl CodeObject {
+    /// Maps the text of a target.
+    pub(crate) fn for_target(target: Target, text: &[u8], kind: CodeKind) -> Result<CodeObject, MemoryError> {
+        Ok(CodeObject::of_mapping(CodeMapping::of_bytes(target, text)?, kind))
+    }
+
+    /// Says what a mapped text is.
+    pub(crate) fn of_mapping(code: CodeMapping, kind: CodeKind) -> CodeObject {
+        CodeObject { code, kind, owner: OnceLock::new() }
     }
 
     /// Maps the text of this machine.
@@ -45,26 +158,30 @@ impl CodeObject {
         CodeObject::for_target(Target::Native, text, kind)
     }
 
-    /// Address of the first byte.
-    pub(crate) fn start(&self) -> usize {
-        self.mapping.base() as usize
+    /// The mapping.
+    pub(crate) fn code(&self) -> &CodeMapping {
+        &self.code
     }
 
-    /// Address after the last byte.
+    /// Address of the first byte.
+    pub(crate) fn start(&self) -> usize {
+        self.code.start() as usize
+    }
+
+    /// Address after the last byte that the text can ever have.
     pub(crate) fn end(&self) -> usize {
-        self.start() + self.length
+        self.start() + self.code.room
     }
 
     /// The address of text offset `offset`.
     pub(crate) fn at(&self, offset: u32) -> *const u8 {
-        debug_assert!((offset as usize) < self.length);
-        self.mapping.base().wrapping_add(offset as usize)
+        debug_assert!((offset as usize) < self.code.length());
+        self.code.start().wrapping_add(offset as usize)
     }
 
     /// The bytes of the text.
     pub(crate) fn text(&self) -> &[u8] {
-        // SAFETY: readable as long as the mapping, which is this value's; not written since it became executable.
-        unsafe { core::slice::from_raw_parts(self.mapping.base(), self.length) }
+        self.code.text()
     }
 
     /// The module, unless these are stubs.

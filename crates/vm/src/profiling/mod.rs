@@ -98,13 +98,13 @@ impl ProfilingStrategy {
 fn functions<'a>(module: &'a LoadedModule, file: &'a str) -> impl Iterator<Item = Function<'a>> {
     let (info, compiled, text) = (module.info(), module.compiled(), module.text());
     let base = text.as_ptr() as u64;
-    compiled.funcs.iter().enumerate().map(move |(defined, range)| {
+    compiled.funcs.iter().enumerate().filter(|(_, range)| range.length > 0).map(move |(defined, range)| {
         let index = info.imported_funcs + defined as u32;
         let name = match info.func_names.get(&index) {
             Some(name) => one_line(name),
             None => format!("wasm-function[{index}]"),
         };
-        let addresses = &compiled.addresses;
+        let addresses = &compiled.tables.addresses;
         let first = addresses.code.partition_point(|&code| code < range.start);
         let entries = addresses.code[first..].iter().zip(&addresses.wasm[first..]);
         let entries = entries.take_while(|(code, _)| **code < range.end()).filter(|(_, wasm)| **wasm != u32::MAX);

@@ -6,7 +6,7 @@
 mod contradicted;
 mod totals;
 
-use heapwright::{Collector, SizingPolicy};
+use heapwright::{Collector, Compilation, SizingPolicy};
 use heapwright_wast::{Options, run_script};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,9 +68,14 @@ fn modes(set: &str) -> Vec<Mode> {
         if under_pressure {
             add(", pulley64, zeal 1", Options { zeal: 1, ..interpreted.clone() });
         }
+        let lazy = Options { compilation: Compilation::Lazy, ..plain.clone() };
+        if under_pressure {
+            add(", lazy, zeal 1", Options { zeal: 1, ..lazy.clone() });
+        }
         // Elsewhere the collector makes no difference to these.
         if under_pressure || collector == Collector::default() {
             add(", pulley64", interpreted);
+            add(", lazy", lazy);
             add(", explicit checks", Options { signals: false, ..plain.clone() });
             add(", no optimiser", Options { optimize: false, ..plain.clone() });
         }

@@ -119,14 +119,14 @@ fn traps_and_addresses_lead_back_to_instructions() {
     );
     let module = compiler().compile_module(&bytes).expect("valid");
     let traps: Vec<(u32, Trap)> =
-        module.traps.offsets.iter().copied().zip(module.traps.traps.iter().copied()).collect();
+        module.tables.traps.offsets.iter().copied().zip(module.tables.traps.traps.iter().copied()).collect();
     for (trap, func, opcode) in [(Trap::IntegerDivideByZero, 0, 0x6e), (Trap::Unreachable, 1, 0x00)] {
         let found: Vec<_> = traps.iter().filter(|(_, t)| *t == trap).collect();
         assert!(!found.is_empty(), "{trap:?}");
         for &&(offset, _) in &found {
             assert_eq!(module.func_at(offset), Some(func));
-            assert_eq!(module.traps.lookup(offset), Some(trap));
-            let wasm = module.addresses.lookup(offset).expect("the instruction has an address");
+            assert_eq!(module.tables.traps.lookup(offset), Some(trap));
+            let wasm = module.tables.addresses.lookup(offset).expect("the instruction has an address");
             assert_eq!(bytes[wasm as usize], opcode, "{trap:?}");
         }
     }
@@ -146,7 +146,7 @@ fn handlers_are_found_by_return_address() {
                     (return))
                 (i32.const 2)))"#,
     );
-    let table = &module.handlers;
+    let table = &module.tables.handlers;
     assert_eq!(table.returns.len(), 1);
     let found = table.lookup(table.returns[0]).expect("handlers of the only call");
     let tags: Vec<_> = found.handlers.iter().map(|h| h.tag).collect();
@@ -184,7 +184,7 @@ fn parallel_and_serial_compilation_give_the_same() {
     });
     assert_eq!(a.text, b.text);
     assert_eq!(a.funcs, b.funcs);
-    assert_eq!((a.traps.offsets, a.addresses.wasm), (b.traps.offsets, b.addresses.wasm));
+    assert_eq!((a.tables.traps.offsets, a.tables.addresses.wasm), (b.tables.traps.offsets, b.tables.addresses.wasm));
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn a_huge_function_may_catch() {
             format!("(module {} (func $other (result {results}) (unreachable)))", huge_function(8000, &prologue));
         assert_eq!(registers_for(&text), registers);
         let module = compile(&text);
-        assert_eq!(module.handlers.returns.len(), 1);
+        assert_eq!(module.tables.handlers.returns.len(), 1);
     }
 }
 
@@ -290,7 +290,7 @@ fn thousands_of_live_references_make_a_small_table() {
         write!(text, "(struct.set $s 1 (local.get {i}) (local.get {}))", (i * 7 + 1) % count).expect("infallible");
     }
     let module = compile(&(text + "(local.get 0)))"));
-    let maps = &module.stack_maps;
+    let maps = &module.tables.stack_maps;
     // Nothing is live across the first allocation, so it needs no entry.
     assert!(maps.returns.len() + 1 >= count, "{}", maps.returns.len());
     assert!(maps.slots.len() < 4 * count, "{} slots", maps.slots.len());

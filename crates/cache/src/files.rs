@@ -1,0 +1,101 @@
+//! The files of a cache: their names, and how they come into being.
+
+use crate::Key;
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+const SUFFIX: &str = ".hwm";
+const TEMPORARY: &str = ".new-";
+
+/// A file of the cache.
+pub(crate) struct Listed {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) used: SystemTime,
+    pub(crate) temporary: bool,
+}
+
+/// The files of a cache.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) entries: Vec<Listed>,
+    pub(crate) temporary: Vec<Listed>,
+}
+
+/// The file name of an entry.
+pub(crate) fn name(key: &Key) -> String {
+    let mut name: String = key.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    name.push_str(SUFFIX);
+    name
+}
+
+/// Whether a file name is that of an entry (`false`) or of one in the making (`true`); `None` for others.
+fn is_temporary(name: &str) -> Option<bool> {
+    let (key, rest) = name.split_at_checked(64)?;
+    let hex = key.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    match rest.strip_prefix(SUFFIX) {
+        Some("") if hex => Some(false),
+        Some(rest) if hex && rest.starts_with(TEMPORARY) => Some(true),
+        _ => None,
+    }
+}
+
+/// Lists a cache's files. Those that vanish meanwhile are left out.
+pub(crate) fn list(dir: &Path) -> io::Result<Found> {
+    let mut found = Found::default();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let Some(temporary) = entry.file_name().to_str().and_then(is_temporary) else { continue };
+        let Ok(metadata) = entry.metadata() else { continue };
+        if !metadata.is_file() {
+            continue;
+        }
+        let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        let listed = Listed { path: entry.path(), bytes: metadata.len(), used, temporary };
+        if temporary { found.temporary.push(listed) } else { found.entries.push(listed) }
+    }
+    Ok(found)
+}
+
+/// Gives a file new contents at one stroke: they are written beside it and renamed. Who has the old file open keeps it as it was.
+///
+/// # Errors
+///
+/// When the file cannot be written; there is then the old one, or none, as before.
+pub fn replace(path: &Path, contents: &[u8], permissions: Option<Permissions>) -> io::Result<()> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+    // Unique among living processes of this machine; `create_new` sees to the rest.
+    name.push(format!("{TEMPORARY}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let temporary = path.with_file_name(name);
+    let written = OpenOptions::new().write(true).create_new(true).open(&temporary).and_then(|mut file| {
+        if let Some(permissions) = permissions {
+            file.set_permissions(permissions)?;
+        }
+        file.write_all(contents)
+    });
+    let written = written.and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_the_cache_are_its_own() {
+        let key = Key([0xa7; 32]);
+        let entry = name(&key);
+        assert_eq!(is_temporary(&entry), Some(false));
+        assert_eq!(is_temporary(&format!("{entry}.new-12-0")), Some(true));
+        for other in ["", "x.hwm", "notes.txt", &entry[1..], &entry.to_uppercase(), &format!("{entry}.bak")] {
+            assert_eq!(is_temporary(other), None, "{other}");
+        }
+    }
+}

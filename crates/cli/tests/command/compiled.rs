@@ -1,0 +1,97 @@
+//! `heapwright compile`, `heapwright run` of its files, and the compile cache.
+
+use crate::support::Here;
+use std::fs;
+
+const ANSWER: &str = r#"(module (type $box (struct (field i32)))
+  (func (export "answer") (param i32) (result i32)
+    (i32.add (struct.get $box 0 (struct.new $box (local.get 0))) (i32.const 2))))"#;
+
+#[test]
+fn a_compiled_file_runs() {
+    let here = Here::with("a.wat", ANSWER);
+    here.heapwright(["compile", "-o", "x.hwm", "a.wat"]).prints("");
+    here.heapwright(["run", "--invoke", "answer", "x.hwm", "40"]).prints("42\n");
+    here.heapwright(["compile", "a.wat"]).prints("");
+    assert_eq!(fs::read(here.path("a.hwm")).unwrap(), fs::read(here.path("x.hwm")).unwrap());
+    // Its name does not matter.
+    fs::rename(here.path("a.hwm"), here.path("renamed")).unwrap();
+    here.heapwright(["run", "--invoke", "answer", "renamed", "40"]).prints("42\n");
+    for collector in heapwright::Collector::all() {
+        here.heapwright(["compile", "--collector", collector.name(), "-o", "x.hwm", "a.wat"]).prints("");
+        here.heapwright(["run", "--collector", collector.name(), "--zeal", "1", "--invoke", "answer", "x.hwm", "1"])
+            .prints("3\n");
+    }
+}
+
+#[test]
+fn compiled_files_that_do_not_fit_are_refused() {
+    let here = Here::with("a.wat", ANSWER);
+    here.heapwright(["compile", "--collector", "drc", "a.wat"]).prints("");
+    let run = |flags: &[&str]| here.heapwright([&["run"], flags, &["--invoke", "answer", "a.hwm", "40"]].concat());
+    run(&["--collector", "drc"]).prints("42\n");
+    run(&["--collector", "copying"]).fails(1, &["a.hwm", "collector `drc`", "`copying`", "heapwright compile"]);
+    run(&["--collector", "drc", "--no-optimize"]).fails(1, &["optimize: true", "optimize: false"]);
+    let whole = fs::read(here.path("a.hwm")).unwrap();
+    here.file("a.hwm", &whole[..whole.len() - 1]);
+    run(&["--collector", "drc"]).fails(1, &[&format!("{} bytes instead of {}", whole.len() - 1, whole.len())]);
+    let mut flipped = whole;
+    flipped[4000] ^= 8;
+    here.file("a.hwm", &flipped);
+    run(&["--collector", "drc"]).fails(1, &["corrupted", "checksum"]);
+}
+
+#[test]
+fn what_cannot_be_compiled() {
+    let here = Here::with("bad.wat", "(module (func (result i32)))");
+    here.heapwright(["compile", "bad.wat"]).fails(1, &["cannot compile bad.wat"]);
+    assert!(!here.path("bad.hwm").exists());
+    here.heapwright(["compile", "absent.wasm"]).fails(1, &["cannot read absent.wasm"]);
+    here.file("a.wat", ANSWER);
+    here.heapwright(["compile", "-o", "no/such/place.hwm", "a.wat"]).fails(1, &["cannot write no/such/place.hwm"]);
+}
+
+#[test]
+fn runs_use_the_cache() {
+    let here = Here::with("a.wat", ANSWER);
+    let run = |flags: &[&str]| here.heapwright([&["run"], flags, &["--invoke", "answer", "a.wat", "40"]].concat());
+    let info = |flags: &[&str]| here.heapwright([&["cache", "info"], flags].concat()).out;
+    assert!(info(&[]).contains(": 0 entries, 0 bytes"), "{}", info(&[]));
+    assert!(!here.path("cache").exists(), "looking does not make it");
+
+    let first = run(&["--verbose"]);
+    assert_eq!(first.out, "42\n");
+    assert!(first.err.contains("added to the compile cache"), "{}", first.err);
+    let second = run(&["--verbose"]);
+    assert_eq!(second.out, "42\n");
+    assert!(second.err.contains("taken from the compile cache"), "{}", second.err);
+    run(&[]).prints("42\n");
+    assert!(info(&[]).contains(": 1 entry, "), "{}", info(&[]));
+
+    // A damaged entry is a note, not an error; and only where notes are wanted.
+    let entry = fs::read_dir(here.path("cache/heapwright")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&entry).unwrap();
+    bytes[200] ^= 1;
+    fs::write(&entry, &bytes).unwrap();
+    let repaired = run(&["--verbose"]);
+    assert_eq!(repaired.out, "42\n");
+    assert!(repaired.err.contains("corrupted") && repaired.err.contains("compiled again"), "{}", repaired.err);
+    bytes.truncate(1000);
+    fs::write(&entry, &bytes).unwrap();
+    run(&[]).prints("42\n");
+
+    let cleared = here.heapwright(["cache", "clear"]);
+    assert!(cleared.out.contains(": 1 entry, ") && cleared.out.ends_with("removed\n"), "{}", cleared.out);
+    run(&["--no-cache"]).prints("42\n");
+    assert!(info(&[]).contains(": 0 entries"));
+
+    run(&["--cache-dir", "mine"]).prints("42\n");
+    assert!(info(&["--cache-dir", "mine"]).contains(": 1 entry, "));
+    assert!(info(&[]).contains(": 0 entries"));
+    run(&["--cache-dir", "tiny", "--cache-size", "1k"]).prints("42\n");
+    assert!(info(&["--cache-dir", "tiny"]).contains(": 0 entries"));
+
+    here.file("file", "");
+    run(&["--cache-dir", "file"]).fails(2, &["--cache-dir", "file"]);
+    run(&["--no-cache", "--cache-dir", "mine"]).fails(2, &["--no-cache"]);
+}

@@ -1,0 +1,124 @@
+//! Functions that are compiled when they are first called.
+//!
+//! Any thread may call any function at any time. Of several that call the same one, the first compiles and the others wait; different
+//! functions are compiled at once. A compiled function gets its place under a lock: first its code is written, then its tables are
+//! added to the module, where any thread and any signal handler can find them, and only then its slot leads there. Nobody can be in
+//! code whose tables are not to be found.
+
+use crate::code::CodeMapping;
+use crate::{LoadError, builtins, stack};
+use hashbrown::HashSet;
+use heapwright_gc_heap::MemoryError;
+use heapwright_jit::abi::SignatureKinds;
+use heapwright_jit::artifact::CompiledModule;
+use heapwright_jit::{Bodies, Compiler};
+use std::sync::atomic::Ordering::Release;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// Stack that compilation is sure to get by with. Where there is less, another thread compiles.
+const STACK: usize = 1 << 20;
+/// The stack of that thread.
+const OTHER_STACK: usize = 16 << 20;
+
+/// What a module needs to compile its functions one by one.
+pub(crate) struct Lazy {
+    bodies: Bodies,
+    /// Functions that some thread is compiling.
+    busy: Mutex<HashSet<u32>>,
+    done: Condvar,
+    /// Held while a function gets its place.
+    placing: Mutex<()>,
+    /// Functions that the module was loaded with.
+    at_first: usize,
+}
+
+impl Lazy {
+    pub(crate) fn new(module: &CompiledModule, bodies: Bodies) -> Lazy {
+        let (busy, done, placing) = Default::default();
+        Lazy { bodies, busy, done, placing, at_first: module.compiled_functions() }
+    }
+
+    /// Makes each slot lead to its function, or to where it will be compiled.
+    pub(crate) fn set_slots(&self, module: &CompiledModule, code: &CodeMapping) {
+        for defined in 0..self.bodies.len() as u32 {
+            let target = module.code_of(defined).map(|place| code.address(place.start));
+            let first_call = || {
+                let ty = module.info.func_type(module.info.imported_funcs + defined);
+                builtins::first_call_address(SignatureKinds::of(ty).results_in_memory())
+            };
+            code.slot(defined).store(target.unwrap_or_else(first_call), Release);
+        }
+    }
+
+    /// Functions compiled since.
+    pub(crate) fn added(&self, module: &CompiledModule) -> usize {
+        module.compiled_functions() - self.at_first
+    }
+
+    /// Keeps functions from getting a place.
+    pub(crate) fn pause(&self) -> MutexGuard<'_, ()> {
+        lock(&self.placing)
+    }
+
+    /// Sees to it that a function (counted without imports) is compiled.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`]: it surpasses a limit, or there is no memory. The next call tries again.
+    pub(crate) fn compile(
+        &self,
+        compiler: &Compiler,
+        module: &CompiledModule,
+        code: &CodeMapping,
+        defined: u32,
+    ) -> Result<(), LoadError> {
+        let mut busy = lock(&self.busy);
+        loop {
+            if module.code_of(defined).is_some() {
+                return Ok(());
+            }
+            if busy.insert(defined) {
+                break;
+            }
+            busy = self.done.wait(busy).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(busy);
+        let result = self.compile_now(compiler, module, code, defined);
+        lock(&self.busy).remove(&defined);
+        self.done.notify_all();
+        result
+    }
+
+    fn compile_now(
+        &self,
+        compiler: &Compiler,
+        module: &CompiledModule,
+        code: &CodeMapping,
+        defined: u32,
+    ) -> Result<(), LoadError> {
+        let compile = || compiler.compile_function(module, &self.bodies, defined);
+        let function = if stack::remaining() >= STACK {
+            compile()?
+        } else {
+            let no_thread = || MemoryError("no memory for a thread that compiles".into());
+            thread::scope(|scope| {
+                let other = thread::Builder::new().name("compile".into()).stack_size(OTHER_STACK);
+                let other = other.spawn_scoped(scope, compile).map_err(|_| no_thread())?;
+                Ok::<_, LoadError>(other.join().map_err(|_| no_thread())??)
+            })?
+        };
+        let _placing = lock(&self.placing);
+        let start = function.start(code.length());
+        let (bytes, piece) = function.place(module, start)?;
+        code.append(start, &bytes)?;
+        let address = code.address(piece.range.start);
+        module.add(piece);
+        code.slot(defined).store(address, Release);
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
