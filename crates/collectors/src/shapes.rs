@@ -42,7 +42,7 @@ pub(crate) struct Shape {
 }
 
 /// Places in the cache.
-const PLACES: usize = 64;
+const PLACES: usize = 256;
 
 const _: () = assert!(PLACES.is_power_of_two());
 

@@ -44,6 +44,14 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// Asks the processor for the word at `at`, which will be needed soon.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, at: u32) {
+        if let Some(word) = self.words.get(self.index(at)) {
+            heapwright_gc_heap::prefetch(word);
+        }
+    }
+
     /// Writes the word at `at`.
     #[inline(always)]
     pub(crate) fn set(&mut self, at: u32, value: u32) -> Result<(), HeapCorrupted> {

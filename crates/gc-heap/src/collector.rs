@@ -41,8 +41,8 @@ pub enum Cause {
 pub struct CollectionReport {
     /// Bytes in use before.
     pub bytes_before: u64,
-    /// Bytes in use after: reachable bytes, or an upper bound for them, or, when only a part of the heap was traced,
-    /// an estimate. Heap sizing multiplies it, so garbage that a full collection will find should not be in it.
+    /// Bytes in use after: reachable bytes, or an upper bound for them. After a partial collection, what is known to live:
+    /// garbage that a full collection will find should not be in it.
     pub bytes_after: u64,
     /// Bytes copied.
     pub bytes_copied: u64,
@@ -54,6 +54,8 @@ pub struct CollectionReport {
     pub remembered: u64,
     /// Whether the whole heap was traced.
     pub full: bool,
+    /// Whether only a part of the heap was collected, so that what lives in the rest is not known.
+    pub partial: bool,
     /// Whether the collection would have come at this time in a larger heap too (a nursery of fixed size was full, or a
     /// share of what lived was promoted): then its pause is no reason for growth.
     pub would_recur: bool,

@@ -47,7 +47,7 @@ pub use heap::{
 };
 pub use host_table::{HostId, HostTable};
 pub use layout::{ArrayLayout, FieldLayout, HeaderLayout, StructLayout, layout_exception};
-pub use memory::{GUARD_BYTES, HeapMemory, MemoryError, NULL_PAGE_BYTES, RESERVATION_BYTES};
+pub use memory::{GUARD_BYTES, HeapMemory, MemoryError, NULL_PAGE_BYTES, RESERVATION_BYTES, prefetch};
 pub use mutator::{BarrierCount, MutatorState, NUM_BUFFERS, NUM_PROGRAMS};
 pub use object::Value;
 pub use prepared::{PreparedArray, PreparedField};

@@ -6,11 +6,13 @@
 //!   a semi-space heap is unusable at any time, so the rule asks the collector's [`Space`] figures what share is.
 //! - *Time rule*: while collections take more than [`MAX_SHARE`] of the time, the capacity doubles. Without it a
 //!   program with little live data and much garbage, or with a deep stack to scan, would collect in a tiny heap all its
-//!   life. When doubling does not lower the share (a collector whose work follows allocation, such as reference
+//!   life. When doubling twice does not lower the share (a collector whose work follows allocation, such as reference
 //!   counting), it stops until the live data has doubled: a larger heap than the cache has its price too. Collections
 //!   that a larger heap would have had as well ([`CollectionReport::would_recur`]) do not count.
 //!
-//! [`SizingPolicy::Adaptive`] has a rule of its own, in [`crate::balance`].
+//! [`SizingPolicy::Adaptive`] has a rule of its own, in [`crate::balance`]. A collection of a part of the heap
+//! ([`CollectionReport::partial`]) says nothing of what lives, so rules that ask for that wait for one that does; to them the
+//! time in between, partial collections included, is the program's.
 //!
 //! When an object does not fit after a collection, every policy grows the heap just enough.
 
@@ -24,6 +26,9 @@ const LIVE_FACTOR: f64 = 3.0;
 const MAX_SHARE: f64 = 0.08;
 /// What a doubling must make of the share to count as a success.
 const IMPROVEMENT: f64 = 0.8;
+/// Doublings in a row without success after which there are no more. One is not enough: objects that live just a little longer
+/// than the room lasts survive in twice the room, too.
+const FUTILE: u32 = 2;
 /// Capacities are multiples of this.
 pub(crate) const GRAIN: u64 = 64 << 10;
 
@@ -56,8 +61,9 @@ pub(crate) struct Sizing {
     /// Time since the last sample that belongs to collections which would have come in any heap, and to the mutator
     /// between them.
     unavoidable: Duration,
-    /// The share and the live bytes when the time rule last doubled the heap.
-    doubled: Option<(f64, u64)>,
+    /// The share and the live bytes when the time rule last doubled the heap with success, or first, and the number of
+    /// doublings since.
+    doubled: Option<(f64, u64, u32)>,
     /// The adaptive rule's rates, and what lived after the collection before.
     balance: Balance,
     live: u64,
@@ -100,6 +106,11 @@ impl Sizing {
         let usable = ((space.used + space.free) as f64 / capacity.max(1) as f64).clamp(0.25, 1.0);
         let own_choice = !matches!(cause, Cause::Zeal | Cause::Explicit);
         if self.policy == SizingPolicy::Adaptive {
+            if report.partial {
+                self.unavoidable += mutator + pause;
+                return capacity;
+            }
+            let mutator = mutator + core::mem::take(&mut self.unavoidable);
             if own_choice {
                 let allocated = report.bytes_before.saturating_sub(self.live);
                 self.balance.note(allocated, mutator, report.bytes_after, pause);
@@ -108,7 +119,8 @@ impl Sizing {
             let target = (self.balance.wanted(report.bytes_after) / usable) as u64;
             return target.max(capacity).next_multiple_of(GRAIN).min(self.max).max(capacity);
         }
-        let mut target = (report.bytes_after as f64 * LIVE_FACTOR / usable) as u64;
+        let live = if report.partial { 0 } else { report.bytes_after };
+        let mut target = (live as f64 * LIVE_FACTOR / usable) as u64;
         // Zeal and the host choose their own moments: those say nothing of the program.
         if own_choice {
             if report.would_recur {
@@ -134,13 +146,15 @@ impl Sizing {
         if self.times.samples < 2 {
             return false;
         }
-        if let Some((before, live_before)) = self.doubled
-            && share > before * IMPROVEMENT
-            && live < 2 * live_before.max(GRAIN)
-        {
-            return false;
-        }
-        self.doubled = Some((share, live));
+        self.doubled = match self.doubled {
+            Some((before, live_before, times)) if share > before * IMPROVEMENT && live < 2 * live_before.max(GRAIN) => {
+                if times == FUTILE {
+                    return false;
+                }
+                Some((before, live_before, times + 1))
+            }
+            _ => Some((share, live, 1)),
+        };
         self.times = Times::default();
         true
     }
@@ -211,12 +225,12 @@ mod tests {
         for _ in 0..20 {
             capacity = step(&mut s, capacity, 1000, capacity, capacity / MB, capacity / MB);
         }
-        assert_eq!(capacity, 2 * MB);
+        assert_eq!(capacity, 4 * MB);
         // More live data: another attempt.
         for _ in 0..20 {
             capacity = step(&mut s, capacity, MB / 2, capacity, capacity / MB, capacity / MB);
         }
-        assert_eq!(capacity, 4 * MB);
+        assert_eq!(capacity, 16 * MB);
     }
 
     #[test]
@@ -248,6 +262,50 @@ mod tests {
             assert_eq!(collect(&mut s, false), MB);
         }
         assert!((0..6).any(|_| collect(&mut s, false) == 2 * MB));
+    }
+
+    /// Partial collections between full ones, on a clock of our own: the capacity after each.
+    fn generations(policy: SizingPolicy, promoted: u64, minor_ms: u64, full_ms: u64) -> Vec<u64> {
+        let mut s = sizing(policy);
+        let (mut capacity, mut capacities, mut used) = (8 * MB, Vec::new(), MB);
+        for _ in 0..400 {
+            let partial = used + promoted <= capacity;
+            let bytes_before = used + MB / 4;
+            used = if partial { used + promoted } else { MB };
+            let report = CollectionReport {
+                bytes_before,
+                bytes_after: MB,
+                partial,
+                would_recur: partial,
+                full: !partial,
+                ..CollectionReport::default()
+            };
+            let space = Space { used, free: capacity - used, committed: capacity };
+            let started = s.mutator_since + Duration::from_millis(10);
+            let pause = Duration::from_millis(if partial { minor_ms } else { full_ms });
+            capacity = s.after_collection(capacity, Cause::AllocationFailure, &report, space, started, pause);
+            capacities.push(capacity);
+        }
+        capacities
+    }
+
+    #[test]
+    fn partial_collections_are_the_programs_time() {
+        // Nothing is promoted, so there is no full collection, and nothing to grow for whatever the partial ones take.
+        for policy in [SizingPolicy::Adaptive, SizingPolicy::Growing] {
+            assert!(generations(policy, 0, 10, 0).iter().all(|capacity| *capacity == 8 * MB));
+        }
+        // The square-root rule sees what full collections find (1 MiB, in 10 ms) and what they had to wait for: 1/4 MiB
+        // each 11 ms. sqrt(1 MiB * 22.7 MiB/s / (TRADE * 100 MiB/s)) is 3.8 MiB of room: less than there is.
+        let adaptive = generations(SizingPolicy::Adaptive, MB / 4, 1, 10);
+        assert!(adaptive.iter().all(|capacity| *capacity == 8 * MB), "{adaptive:?}");
+        // Promotion 16 times as fast, collection a tenth as fast: room 12.6 times as large.
+        let adaptive = generations(SizingPolicy::Adaptive, 4 * MB, 1, 100);
+        let last = adaptive[399] as f64 / MB as f64;
+        assert!((32.0..64.0).contains(&last), "{last}");
+        // Full collections that take half of the time: the time rule grows the heap until they take less.
+        let growing = generations(SizingPolicy::Growing, 4 * MB, 1, 100);
+        assert_eq!(growing[399], 64 * MB);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(super) struct Compaction<'a> {
     ranges: Vec<Range>,
     /// What is filled when all objects have moved.
     segments: Vec<Span>,
+    /// No object below this moves.
+    moved_from: u32,
     large: &'a LargeSpace,
 }
 
@@ -52,7 +54,7 @@ impl<'a> Compaction<'a> {
                 _ => ranges.push(Range { sources: Span::new(gap.start, area.end), end: gap.end }),
             }
         }
-        let mut plan = Compaction { lines, ranges, segments: Vec::new(), large };
+        let mut plan = Compaction { lines, ranges, segments: Vec::new(), moved_from: u32::MAX, large };
         plan.set_targets()?;
         Ok(plan)
     }
@@ -86,6 +88,10 @@ impl<'a> Compaction<'a> {
                 if target.range == i && target.free > first {
                     return Err(HeapCorrupted { what: "generational: an object would move upwards", at: first });
                 }
+                // Nothing in the line moves when its first object stays and there is no gap after it.
+                if target.free != first || live | before_first(starts) != u64::MAX {
+                    self.moved_from = self.moved_from.min(first);
+                }
                 self.lines[index][TARGET] = u64::from(target.free.wrapping_sub(tail));
                 target.free += own;
             }
@@ -100,6 +106,9 @@ impl<'a> Compaction<'a> {
     /// Where the object at `at` goes; where it is, if it is large.
     #[inline(always)]
     pub(super) fn target_of(&self, at: u32) -> u32 {
+        if at < self.moved_from {
+            return at;
+        }
         let (index, bit) = place_of(at);
         match self.lines.get(index) {
             Some(line) if line[STARTS] >> bit & 1 != 0 => target(line, bit),
@@ -109,6 +118,9 @@ impl<'a> Compaction<'a> {
 
     /// Updates and moves all objects.
     pub(super) fn run(self, words: &mut Words<'_>, shapes: &mut Shapes<'_>) -> Result<Vec<Span>, HeapCorrupted> {
+        if self.moved_from == u32::MAX {
+            return Ok(self.segments);
+        }
         for (at, max) in self.large.iter() {
             self.update(words, shapes, at, max)?;
         }

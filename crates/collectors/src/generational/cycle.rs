@@ -4,7 +4,8 @@ use super::compact::Compaction;
 use super::geometry::{BASE, PAGE, Span, eden_for, page_up};
 use super::mark::Marker;
 use super::pages::Use;
-use super::scavenge::{Places, Scavenge};
+use super::policy::Found;
+use super::scavenge::{AHEAD, Places, Scavenge};
 use super::{Generational, SPEC};
 use crate::shapes::Shapes;
 use crate::words::Words;
@@ -23,7 +24,7 @@ impl Generational {
         let (eden, wanted) = (self.young.layout.eden.len(), self.policy.eden);
         let possible = eden_for(self.pages.largest(), wanted);
         let larger = possible / 2 >= eden || (possible > eden && possible == wanted);
-        larger || wanted <= eden / 2
+        larger || wanted <= eden / 2 || self.policy.takes_in_place()
     }
 
     /// A minor collection; answers whether there was room for one. What eden holds is `eden`.
@@ -36,8 +37,9 @@ impl Generational {
     ) -> Result<bool, HeapCorrupted> {
         let survivors = self.young.survivors;
         let used = eden.len() + survivors.len();
-        let Some(room) = self.old.room(&self.pages, used).filter(|_| !self.young.tight) else { return Ok(false) };
-        let promote_all = self.wants_other_eden();
+        let Some(room) = self.room_to_promote(used).filter(|_| !self.young.tight) else { return Ok(false) };
+        let other_eden = self.wants_other_eden();
+        let promote_all = other_eden || self.young.in_place || self.policy.skips_age();
         let mut to = self.young.to_space();
         if promote_all {
             to.end = to.start;
@@ -63,7 +65,10 @@ impl Generational {
         })?;
         phases.enter(Phase::Remembered);
         report.remembered += (slots.len() + objects.len() + fresh.len()) as u64;
-        for &slot in &slots {
+        for (i, &slot) in slots.iter().enumerate() {
+            if let Some(&soon) = slots.get(i + AHEAD) {
+                scavenge.prefetch(soon);
+            }
             scavenge.remembered_slot(slot)?;
         }
         for &at in objects.iter().chain(&fresh) {
@@ -90,12 +95,14 @@ impl Generational {
         self.pages.claim(Span::new(page_up(promoted.start), page_up(promoted.end)), Use::Old);
         self.old.add(promoted);
         let copied = u64::from(promoted.len()) + u64::from(outcome.survivors_end - to.start);
+        let (aged, aged_copied) = (survivors.len().into(), outcome.aged_bytes);
+        let found = Found { eden: eden.len().into(), eden_copied: copied - aged_copied, aged, aged_copied };
         report.bytes_copied += copied;
         report.bytes_promoted += u64::from(promoted.len());
         report.objects_visited += outcome.objects;
         self.remembered.slots = outcome.slots;
-        self.policy.note_minor(used.into(), copied);
-        if promote_all {
+        self.policy.note_minor(found);
+        if other_eden || self.young.in_place || self.policy.takes_in_place() && promote_all {
             self.lay_out(heap, None);
         } else {
             self.young.current = 1 - self.young.current;
@@ -114,7 +121,6 @@ impl Generational {
         eden: Span,
         report: &mut CollectionReport,
     ) -> Result<(), HeapCorrupted> {
-        let before = report.bytes_before;
         let mut areas: Vec<Span> = self.old.segments().to_vec();
         areas.extend([self.young.survivors, eden]);
         areas.retain(|area| area.len() > 0);
@@ -172,7 +178,8 @@ impl Generational {
         self.clean(heap, &freed);
         report.bytes_copied += self.old.used();
         report.full = true;
-        self.policy.note_full(before, self.settled());
+        self.policy.note_full(self.settled());
+        self.ample_eden = 0;
         self.lay_out(heap, self.retried);
         heap.phases_end(phases);
         Ok(())

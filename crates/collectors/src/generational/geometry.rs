@@ -24,9 +24,8 @@ pub(super) const MAX_SMALL: u32 = 64 << 10;
 const MIN_EDEN: u32 = 16 << 10;
 /// Size of eden when nothing is known of the program: half of what a present-day core has as second-level cache.
 pub(super) const FIRST_EDEN: u32 = 1 << 20;
-/// Largest eden. With more, each allocation misses the second-level cache, and minor collections are so few already that
-/// making them fewer gains nothing.
-pub(super) const MAX_EDEN: u32 = 4 << 20;
+/// Largest eden: about a third-level cache.
+pub(super) const MAX_EDEN: u32 = 32 << 20;
 /// A free run is at least this many times as large as the eden in it.
 const RUN_PER_EDEN: u32 = 4;
 /// Eden is this many times as large as a survivor space. What does not fit is promoted early.
@@ -72,7 +71,7 @@ pub(super) fn page_up(at: u32) -> u32 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct YoungLayout {
     pub(super) eden: Span,
-    /// Below and above eden; both empty in a tight heap.
+    /// Below and above eden; both empty where no object is to age.
     pub(super) survivors: [Span; 2],
 }
 
@@ -83,7 +82,7 @@ impl YoungLayout {
     }
 
     /// Nothing but an eden.
-    pub(super) fn tight(eden: Span) -> YoungLayout {
+    pub(super) fn only_eden(eden: Span) -> YoungLayout {
         YoungLayout { eden, survivors: [Span::new(eden.start, eden.start), Span::new(eden.end, eden.end)] }
     }
 

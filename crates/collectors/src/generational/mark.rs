@@ -45,7 +45,13 @@ pub(super) fn place_of(at: u32) -> (usize, u32) {
     ((relative / LINE_BYTES) as usize, relative / GRANULE % 64)
 }
 
+/// Objects whose memory is on its way to the cache while others are looked at.
+const AHEAD: usize = 8;
+
 /// Marking at work.
+///
+/// An object's start is marked when a reference to it is found; what it consists of is looked at, and the rest of it
+/// marked, when its turn comes. So its memory is touched once, and can be asked for in advance.
 pub(super) struct Marker<'a> {
     words: Words<'a>,
     shapes: Shapes<'a>,
@@ -55,7 +61,7 @@ pub(super) struct Marker<'a> {
     /// The area that was needed last.
     recent: Span,
     large: &'a mut LargeSpace,
-    /// Marked objects with references that have not been looked at.
+    /// Objects that have been reached and not been looked at.
     objects: Vec<u32>,
     /// Slots of marked arrays that have not been looked at.
     ranges: Vec<Span>,
@@ -92,73 +98,107 @@ impl<'a> Marker<'a> {
         }
     }
 
-    /// Marks the object at `at` unless it is marked already.
+    /// Finds the area that `at` lies in; answers whether there is one.
     #[inline(always)]
-    pub(super) fn reach(&mut self, at: u32) -> Result<(), HeapCorrupted> {
-        if !self.recent.contains(at) {
-            let index = self.areas.partition_point(|area| area.end <= at);
-            match self.areas.get(index).filter(|area| area.contains(at)) {
-                Some(area) => self.recent = *area,
-                None => return self.reach_large(at),
-            }
+    fn find_area(&mut self, at: u32) -> bool {
+        if self.recent.contains(at) {
+            return true;
         }
-        let (line, bit) = place_of(at);
-        let known = self.lines.get(line).is_some_and(|line| line[STARTS] >> bit & 1 != 0);
-        if known && at.is_multiple_of(GRANULE) { Ok(()) } else { self.mark_small(at) }
+        let index = self.areas.partition_point(|area| area.end <= at);
+        let area = self.areas.get(index).filter(|area| area.contains(at));
+        self.recent = area.copied().unwrap_or(self.recent);
+        area.is_some()
     }
 
-    fn mark_small(&mut self, at: u32) -> Result<(), HeapCorrupted> {
-        let (max, granules) = (self.recent.end - at, |size: u32| size / GRANULE);
-        let size = self.look_at(at, max.min(MAX_SMALL))?;
-        let (mut line, bit) = place_of(at);
-        let overlap = HeapCorrupted { what: "objects overlap", at };
-        let (mut first, mut left) = (bit, granules(size));
-        self.lines.get_mut(line).ok_or(overlap)?[STARTS] |= 1 << bit;
+    /// Takes up the object at `at` unless that has been done.
+    #[inline(always)]
+    pub(super) fn reach(&mut self, at: u32) -> Result<(), HeapCorrupted> {
+        if !self.find_area(at) {
+            return self.reach_large(at);
+        }
+        let (line, bit) = place_of(at);
+        match self.lines.get_mut(line) {
+            Some(line) if at.is_multiple_of(GRANULE) => {
+                if line[STARTS] >> bit & 1 == 0 {
+                    line[STARTS] |= 1 << bit;
+                    self.objects.push(at);
+                }
+                Ok(())
+            }
+            _ => Err(no_object(at)),
+        }
+    }
+
+    #[cold]
+    fn reach_large(&mut self, at: u32) -> Result<(), HeapCorrupted> {
+        let object = self.large.get_mut(at).ok_or(no_object(at))?;
+        if !core::mem::replace(&mut object.marked, true) {
+            self.objects.push(at);
+        }
+        Ok(())
+    }
+
+    /// Marks the granules of a small object.
+    #[inline(always)]
+    fn mark(&mut self, at: u32, size: u32) -> Result<(), HeapCorrupted> {
+        let (mut line, mut first) = place_of(at);
+        let mut left = size / GRANULE;
         while left > 0 {
             let count = left.min(64 - first);
             let mask = (u64::MAX >> (64 - count)) << first;
-            let live = &mut self.lines.get_mut(line).ok_or(overlap)?[LIVE];
-            if *live & mask != 0 {
-                return Err(overlap);
+            match self.lines.get_mut(line) {
+                Some(line) if line[LIVE] & mask == 0 => line[LIVE] |= mask,
+                _ => return Err(HeapCorrupted { what: "objects overlap", at }),
             }
-            *live |= mask;
             (line, first, left) = (line + 1, 0, left - count);
         }
         Ok(())
     }
 
-    #[cold]
-    fn reach_large(&mut self, at: u32) -> Result<(), HeapCorrupted> {
-        let Some(object) = self.large.get_mut(at) else {
-            return Err(HeapCorrupted { what: "reference to where no object is", at });
-        };
-        if !core::mem::replace(&mut object.marked, true) {
-            let size = object.size;
-            self.look_at(at, size)?;
-        }
-        Ok(())
-    }
-
-    /// Validates an object of at most `max` bytes, takes up its references, and returns its size.
+    /// Validates and marks an object that has been reached, and reaches what it names.
     #[inline(always)]
-    fn look_at(&mut self, at: u32, max: u32) -> Result<u32, HeapCorrupted> {
+    fn look_at(&mut self, at: u32) -> Result<(), HeapCorrupted> {
         let length_offset = self.shapes.length_offset();
+        let small = self.find_area(at);
         let shape = self.shapes.get(self.words.get(at)?)?;
         let extent = shape.extent(&self.words, at, length_offset)?;
-        if extent.size > max || !at.is_multiple_of(GRANULE) {
+        let max = match small {
+            true => MAX_SMALL.min(self.recent.end - at),
+            false => self.large.get(at).map_or(0, |object| object.size),
+        };
+        if extent.size > max {
             return Err(HeapCorrupted { what: "object reaches beyond its place", at });
         }
-        match &shape.trace {
-            Trace::Nothing => {}
-            Trace::Bits(_) | Trace::List(_) => self.objects.push(at),
+        self.found.objects += 1;
+        let bits_of_references = match &shape.trace {
+            Trace::Nothing => None,
+            Trace::Bits(bits) => Some(*bits),
+            Trace::List(list) => {
+                let list = std::rc::Rc::clone(list);
+                for offset in list.iter() {
+                    self.slot(at + offset)?;
+                }
+                None
+            }
             Trace::Elements if extent.elements_end > shape.elements() => {
                 self.ranges.push(Span::new(at + shape.elements(), at + extent.elements_end));
+                None
             }
-            Trace::Elements => {}
-            Trace::Host => self.found.hosts.push(self.words.get(at + length_offset)?),
+            Trace::Elements => None,
+            Trace::Host => {
+                self.found.hosts.push(self.words.get(at + length_offset)?);
+                None
+            }
+        };
+        if small {
+            self.mark(at, extent.size)?;
         }
-        self.found.objects += 1;
-        Ok(extent.size)
+        let mut bits = bits_of_references.unwrap_or(0);
+        while bits != 0 {
+            self.slot(at + 4 * bits.trailing_zeros())?;
+            bits &= bits - 1;
+        }
+        Ok(())
     }
 
     #[inline(always)]
@@ -170,26 +210,23 @@ impl<'a> Marker<'a> {
     /// Marks all that can be reached from what is marked. Arrays are taken in chunks, so that what waits is in proportion
     /// to the graph's depth rather than to an array's length.
     pub(super) fn finish(mut self) -> Result<Marked, HeapCorrupted> {
+        // No object is at 0.
+        let mut ahead = [0; AHEAD];
+        let (mut waiting, mut turn) = (0, 0);
         loop {
-            while let Some(at) = self.objects.pop() {
-                let shape = self.shapes.get(self.words.get(at)?)?;
-                match &shape.trace {
-                    Trace::Bits(bits) => {
-                        let mut bits = *bits;
-                        while bits != 0 {
-                            self.slot(at.wrapping_add(4 * bits.trailing_zeros()))?;
-                            bits &= bits - 1;
-                        }
-                    }
-                    Trace::List(list) => {
-                        let list = std::rc::Rc::clone(list);
-                        for offset in list.iter() {
-                            self.slot(at.wrapping_add(*offset))?;
-                        }
-                    }
-                    // Its type is a forged one that changes while this goes on: then nothing is lost.
-                    Trace::Nothing | Trace::Elements | Trace::Host => {}
+            let next = self.objects.pop().unwrap_or(0);
+            if next != 0 {
+                self.words.prefetch(next);
+                waiting += 1;
+            }
+            if waiting > 0 {
+                let at = core::mem::replace(&mut ahead[turn % AHEAD], next);
+                turn += 1;
+                if at != 0 {
+                    waiting -= 1;
+                    self.look_at(at)?;
                 }
+                continue;
             }
             let Some(range) = self.ranges.pop() else { break };
             let end = range.end.min(range.start.saturating_add(4 * CHUNK));
@@ -203,4 +240,10 @@ impl<'a> Marker<'a> {
         self.found.lines = self.lines;
         Ok(self.found)
     }
+}
+
+#[cold]
+#[inline(never)]
+fn no_object(at: u32) -> HeapCorrupted {
+    HeapCorrupted { what: "reference to where no object is", at }
 }

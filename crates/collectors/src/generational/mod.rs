@@ -11,8 +11,9 @@
 //! ```
 //!
 //! A *full* collection marks everything into a bitmap beside the heap and slides the small objects together, nursery
-//! included; all of them are old then. It is due when as much has been promoted as lived before (or an eighth of the heap,
-//! if that is more), when memory does not suffice for a minor collection, and when the host asks.
+//! included; all of them are old then. It is due when memory does not suffice for a minor collection, which the heap's
+//! sizing decides, and when the host asks. Where objects do not die young, minor collections leave out what is then useless:
+//! ageing, or all of it ([`policy`]).
 //!
 //! **Why old space is compacted in place.** Copying it would need its size once more in free memory, which is what a
 //! generational collector is there to avoid: here a heap needs what lives, the nursery, and as much again as the nursery
@@ -104,6 +105,9 @@ pub static SPEC: Spec = Spec {
     inline_limit: INLINE_LIMIT,
 };
 
+/// A heap of this many edens has room for one.
+const ROOMY: u64 = 16;
+
 /// The generational collector's state.
 #[derive(Debug)]
 pub struct Generational {
@@ -113,6 +117,8 @@ pub struct Generational {
     large: LargeSpace,
     remembered: Remembered,
     policy: Policy,
+    /// The largest eden since memory was last ample: after a full collection.
+    ample_eden: u32,
     /// Whether the next collection without a need of its own is a full one.
     full_turn: bool,
     /// The large object that found no room since the last collection.
@@ -137,6 +143,7 @@ impl Generational {
             large: LargeSpace::default(),
             remembered: Remembered::new(),
             policy: Policy::new(),
+            ample_eden: 0,
             full_turn: false,
             refused: None,
             retried: None,
@@ -150,8 +157,7 @@ impl Generational {
 
     /// Whether a collection for `cause` is a full one.
     fn is_full(&mut self, cause: Cause) -> bool {
-        let needed =
-            self.young.tight || self.refused.is_some() || self.policy.full_is_due(self.settled(), self.pages.bytes());
+        let needed = self.young.tight || self.young.short || self.refused.is_some();
         match cause {
             Cause::Explicit | Cause::LastResort => true,
             Cause::AllocationFailure => needed,
@@ -207,22 +213,23 @@ impl Collector for Generational {
         let mut report = CollectionReport { bytes_before, ..CollectionReport::default() };
         self.remembered.drain(heap, &self.pages)?;
         let full = self.is_full(cause);
-        // A larger heap would have about this nursery too, and as many full collections, unless they come for want of room.
-        let eden_wanted = self.policy.eden / 3 * 2;
-        let in_time = !self.young.tight && self.refused.is_none() && self.young.layout.eden.len() >= eden_wanted;
+        // Memory is short for the eden wanted, and not just because a full collection is near.
+        let cramped = self.young.layout.eden.len() < self.policy.eden / 3 * 2
+            && heap.capacity() < ROOMY * u64::from(self.policy.eden);
         self.retried = self.refused.take();
         let eden = self.eden_used(heap);
         heap.close_region();
-        report.would_recur = in_time;
+        (report.would_recur, report.partial) = (!cramped, true);
         if full || !self.minor(heap, roots, eden, &mut report)? {
-            report.would_recur &= full;
+            // More memory puts it off.
+            (report.would_recur, report.partial) = (false, false);
             self.full(heap, roots, eden, &mut report)?;
         }
         if cause == Cause::Explicit && heap.config().zeal == 0 {
             self.decommit_idle(heap);
         }
         // Exact after a full collection.
-        report.bytes_after = self.policy.estimate(self.settled()) + u64::from(self.young.survivors.len());
+        report.bytes_after = self.policy.known_live(self.settled()) + u64::from(self.young.survivors.len());
         Ok(report)
     }
 
@@ -232,7 +239,7 @@ impl Collector for Generational {
             self.remembered.clear(heap);
             self.large.fresh.clear();
             self.lay_out(heap, self.retried);
-        } else {
+        } else if self.young.tight {
             self.move_on(heap, 0);
         }
     }

@@ -35,11 +35,6 @@ impl Pages {
         BASE + self.uses.len() as u32 * PAGE
     }
 
-    /// Size of the memory.
-    pub(super) fn bytes(&self) -> u64 {
-        self.uses.len() as u64 * u64::from(PAGE)
-    }
-
     /// Adds free pages up to `top`. Memory never goes away.
     pub(super) fn grow_to(&mut self, top: u32) {
         let (from, to) = (self.top(), top / PAGE * PAGE);

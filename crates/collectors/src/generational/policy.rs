@@ -1,73 +1,177 @@
-//! When to collect everything, how large eden should be, and what probably lives.
+//! When to collect everything, how large eden should be, and which work can be left out.
 //!
 //! Nothing here looks at a clock: a program's collections repeat. Pauses are bounded by what is copied instead.
+//!
+//! **Shortcuts.** Two steps of a minor collection pay only when objects die in them. Where next to everything survives its
+//! time in the survivor space, ageing is one copy too many: survivors are promoted at once. Where next to everything
+//! survives eden, even the copy and the trace are too much: a full eden becomes old space where it is, and the next one is
+//! laid out behind it. Whether objects die can be seen only without the shortcut, so from time to time a collection is a
+//! trial; as long as trials confirm the shortcut, they become rarer. What a wrong guess costs is memory, until the next full
+//! collection.
+//!
+//! **Eden's size.** An eden that fits the cache is best, unless its objects only need a little more time to die: then a
+//! larger one saves work. Whether they do cannot be foreseen, so a much larger eden is tried when much survives, and is
+//! kept when a smaller share survives it.
 
 use super::geometry::{FIRST_EDEN, MAX_EDEN};
 
-/// A full collection waits until this much has been added to what lived after the last one, or as much as lived then, or
-/// this part of the heap: whichever is most. The work of a full collection follows what lives, so each byte that is
-/// promoted pays for a constant share of it.
-const MIN_GROWTH: u64 = 4 << 20;
-/// See there. Less than the share that heap sizing leaves free, or a heap would grow instead of being collected.
-const CAPACITY_PER_GROWTH: u64 = 8;
-/// Bytes copied by a minor collection above which eden does not grow: about a millisecond.
-const MAX_COPIED: u64 = 1 << 20;
-/// Minor collections in a row that must ask for another eden: laying it out promotes everything.
-const PATIENCE: u8 = 4;
-/// Denominator of [`Policy::kept`].
-const WHOLE: u64 = 256;
+/// Bytes copied by a minor collection above which eden does not grow: a few milliseconds.
+const MAX_COPIED: u64 = 4 << 20;
+/// Minor collections that one look at eden's size takes in.
+const WINDOW: u32 = 4;
+/// How many times as large the next eden to try is. With twice the size, what lives just a little longer would not be seen
+/// to die.
+const STRIDE: u32 = 4;
+/// Longest time, in looks, after an eden that was too large until a larger one is tried again.
+const LONGEST_REST: u32 = 64;
+/// Most collections without ageing from one trial to the next.
+const LONGEST_UNAGED: u32 = 32;
+/// Most edens taken as they are from one trial to the next.
+const LONGEST_IN_PLACE: u32 = 16;
+
+/// What a minor collection found, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Found {
+    /// In eden before.
+    pub(super) eden: u64,
+    /// Of these, copied.
+    pub(super) eden_copied: u64,
+    /// In the survivor space before.
+    pub(super) aged: u64,
+    /// Of these, copied.
+    pub(super) aged_copied: u64,
+}
+
+/// Work that is left out for longer and longer while trials confirm that it is useless.
+#[derive(Debug)]
+struct Shortcut {
+    /// Times that it was or is taken after the last trial.
+    run: u32,
+    /// Times left until the next one.
+    left: u32,
+    longest: u32,
+}
+
+impl Shortcut {
+    const fn new(longest: u32) -> Shortcut {
+        Shortcut { run: 0, left: 0, longest }
+    }
+
+    fn spend(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
+
+    fn tried(&mut self, useless: bool) {
+        self.run = if useless { (2 * self.run).clamp(1, self.longest) } else { 0 };
+        self.left = self.run;
+    }
+}
+
+/// The search for eden's size.
+#[derive(Debug)]
+struct Climb {
+    /// Minor collections seen in this look, and what they found.
+    seen: u32,
+    used: u64,
+    copied: u64,
+    /// While a larger eden is tried: the size of the one before, and the share, in 1024ths, that survived it.
+    before: Option<(u32, u64)>,
+    /// Looks to go until the next attempt, and how many it will be after a failure.
+    rest: u32,
+    next_rest: u32,
+}
 
 /// The policy's state.
 #[derive(Debug)]
 pub(super) struct Policy {
     /// The eden wanted, in bytes.
     pub(super) eden: u32,
-    /// Collections in a row that wanted a larger (or smaller) one.
-    wants: [u8; 2],
+    climb: Climb,
     /// Bytes that lived outside the nursery after the last full collection.
     lived: u64,
-    /// What part of the growth since the full collection before it that was, in 256ths.
-    kept: u64,
+    without_age: Shortcut,
+    in_place: Shortcut,
 }
 
 impl Policy {
     pub(super) fn new() -> Policy {
-        Policy { eden: FIRST_EDEN, wants: [0; 2], lived: 0, kept: WHOLE }
-    }
-
-    /// Whether `settled` bytes outside the nursery call for a full collection of a heap of `capacity`.
-    pub(super) fn full_is_due(&self, settled: u64, capacity: u64) -> bool {
-        settled > self.lived + self.lived.max(MIN_GROWTH).max(capacity / CAPACITY_PER_GROWTH)
-    }
-
-    /// What probably lives of `settled` bytes outside the nursery, if as much of the growth survives as last time. Heap
-    /// sizing multiplies this; to multiply garbage that waits for a full collection would put that off for ever.
-    pub(super) fn estimate(&self, settled: u64) -> u64 {
-        let growth = settled.saturating_sub(self.lived);
-        settled - growth + growth * self.kept / WHOLE
-    }
-
-    /// After a full collection: `before` bytes in use, of which `live` live.
-    pub(super) fn note_full(&mut self, before: u64, live: u64) {
-        let growth = before.saturating_sub(self.lived);
-        if growth >= MIN_GROWTH / 4 {
-            self.kept = live.saturating_sub(self.lived).min(growth) * WHOLE / growth;
+        Policy {
+            eden: FIRST_EDEN,
+            climb: Climb { seen: 0, used: 0, copied: 0, before: None, rest: 0, next_rest: 2 },
+            lived: 0,
+            without_age: Shortcut::new(LONGEST_UNAGED),
+            in_place: Shortcut::new(LONGEST_IN_PLACE),
         }
+    }
+
+    /// What is known to live of `settled` bytes outside the nursery. Heap sizing multiplies this; what has been promoted since
+    /// the last full collection is not in it, because how much of that lives only the next one will tell.
+    pub(super) fn known_live(&self, settled: u64) -> u64 {
+        settled.min(self.lived)
+    }
+
+    /// Whether survivors are to be promoted at once.
+    pub(super) fn skips_age(&self) -> bool {
+        self.without_age.left > 0 || self.in_place.run > 0
+    }
+
+    /// Whether the next eden is to become old as it is.
+    pub(super) fn takes_in_place(&self) -> bool {
+        self.in_place.left > 0
+    }
+
+    /// An eden has become old as it was.
+    pub(super) fn note_taken(&mut self) {
+        self.in_place.spend();
+    }
+
+    /// After a full collection that left `live` bytes.
+    pub(super) fn note_full(&mut self, live: u64) {
         self.lived = live;
     }
 
-    /// After a minor collection that copied `copied` bytes of `used`. Many survivors: objects need more time to die. Next to
-    /// none: less would do, and stay in the cache.
-    pub(super) fn note_minor(&mut self, used: u64, copied: u64) {
-        let larger = copied > used / 8 && copied < used / 2 && copied <= MAX_COPIED && self.eden < MAX_EDEN;
-        let smaller = copied < used / 64 && self.eden > FIRST_EDEN;
-        for (wants, wanted) in self.wants.iter_mut().zip([larger, smaller]) {
-            *wants = if wanted { *wants + 1 } else { 0 };
+    /// After a minor collection.
+    pub(super) fn note_minor(&mut self, found: Found) {
+        let Found { eden, eden_copied, aged, aged_copied } = found;
+        // Little that survived says nothing, and costs nothing.
+        let telling = |bytes: u64| bytes >= u64::from(FIRST_EDEN) / 16;
+        if telling(aged) {
+            self.without_age.tried(aged_copied >= aged / 4 * 3);
+        } else {
+            self.without_age.spend();
         }
-        if self.wants[0] == PATIENCE {
-            (self.eden, self.wants) = (self.eden * 2, [0; 2]);
-        } else if self.wants[1] == PATIENCE {
-            (self.eden, self.wants) = (self.eden / 2, [0; 2]);
+        if telling(eden) && self.in_place.left == 0 {
+            self.in_place.tried(eden_copied >= eden / 8 * 7);
+        }
+        // A heap without room for the eden wanted says nothing about it.
+        if eden >= u64::from(self.eden) / 4 * 3 {
+            self.resize_eden(eden, eden_copied);
+        }
+    }
+
+    fn resize_eden(&mut self, used: u64, copied: u64) {
+        let climb = &mut self.climb;
+        (climb.seen, climb.used, climb.copied) = (climb.seen + 1, climb.used + used, climb.copied + copied);
+        if climb.seen < WINDOW {
+            return;
+        }
+        let share = climb.copied * 1024 / climb.used.max(1);
+        let copied = climb.copied / u64::from(WINDOW);
+        (climb.seen, climb.used, climb.copied) = (0, 0, 0);
+        climb.rest = climb.rest.saturating_sub(1);
+        match climb.before.take() {
+            Some((eden, before)) if share > before / 4 * 3 => {
+                self.eden = eden;
+                climb.rest = climb.next_rest;
+                climb.next_rest = (2 * climb.next_rest).min(LONGEST_REST);
+            }
+            Some(_) => climb.next_rest = 2,
+            None if share < 16 && self.eden > FIRST_EDEN => self.eden /= 2,
+            None if share > 128 && climb.rest == 0 && self.eden < MAX_EDEN && copied <= MAX_COPIED => {
+                climb.before = Some((self.eden, share));
+                self.eden = (STRIDE * self.eden).min(MAX_EDEN);
+            }
+            None => {}
         }
     }
 }
@@ -76,40 +180,95 @@ impl Policy {
 mod tests {
     use super::*;
 
-    #[test]
-    fn eden_follows_survival_within_its_bounds() {
-        let mut policy = Policy::new();
-        for _ in 0..100 {
-            policy.note_minor(1 << 20, 1 << 18);
+    const MB: u64 = 1 << 20;
+
+    fn minor(policy: &mut Policy, eden_copied: u64, aged: u64, aged_copied: u64) {
+        policy.note_minor(Found { eden: MB, eden_copied, aged, aged_copied });
+    }
+
+    /// Eden after `collections` of which a share of `survival(eden)` survived.
+    fn climb(policy: &mut Policy, collections: u32, survival: impl Fn(f64) -> f64) -> Vec<u32> {
+        let mut edens = Vec::new();
+        for _ in 0..collections {
+            let eden = u64::from(policy.eden);
+            let eden_copied = (eden as f64 * survival(eden as f64)) as u64;
+            policy.note_minor(Found { eden, eden_copied, ..Found::default() });
+            edens.push(policy.eden);
         }
-        assert_eq!(policy.eden, MAX_EDEN);
-        for _ in 0..100 {
-            // Between the bounds, and above both: no reason to change.
-            policy.note_minor(1 << 20, 1 << 16);
-            policy.note_minor(1 << 20, 1 << 20);
-        }
-        assert_eq!(policy.eden, MAX_EDEN);
-        for _ in 0..100 {
-            policy.note_minor(1 << 20, 0);
-        }
-        assert_eq!(policy.eden, FIRST_EDEN);
+        edens
     }
 
     #[test]
-    fn live_bytes_are_estimated_from_the_last_full_collection() {
-        const MB: u64 = 1 << 20;
+    fn eden_grows_while_that_lets_objects_die() {
         let mut policy = Policy::new();
-        assert_eq!(policy.estimate(5 * MB), 5 * MB);
-        assert!(
-            policy.full_is_due(5 * MB, 0) && !policy.full_is_due(4 * MB, 0) && !policy.full_is_due(5 * MB, 64 * MB)
-        );
-        policy.note_full(8 * MB, 2 * MB);
-        assert_eq!(policy.estimate(6 * MB), 3 * MB);
-        assert!(!policy.full_is_due(6 * MB, 0));
-        policy.note_full(6 * MB, 6 * MB);
-        assert_eq!(policy.estimate(12 * MB), 12 * MB);
-        assert!(!policy.full_is_due(12 * MB, 0) && policy.full_is_due(12 * MB + 1, 0));
-        // Less than last time: never more than there is.
-        assert_eq!(policy.estimate(MB), MB);
+        // A constant amount lives, whatever eden's size.
+        climb(&mut policy, 100, |eden| 0.5 * MB as f64 / eden);
+        assert_eq!(policy.eden, 4 * FIRST_EDEN);
+        // Next to nothing survives: back into the cache.
+        climb(&mut policy, 100, |_| 0.001);
+        assert_eq!(policy.eden, FIRST_EDEN);
+        // More than fits the largest eden: no larger than pauses allow.
+        climb(&mut policy, 1000, |eden| 3.0 * MB as f64 / eden.max(4.0 * MB as f64));
+        assert!(policy.eden <= MAX_EDEN);
+    }
+
+    #[test]
+    fn eden_stays_small_when_objects_are_just_long_lived() {
+        let mut policy = Policy::new();
+        let edens = climb(&mut policy, 4000, |_| 0.3);
+        let larger = edens.iter().filter(|eden| **eden > FIRST_EDEN).count();
+        assert!(edens.contains(&(STRIDE * FIRST_EDEN)) && larger < 200, "{larger}");
+    }
+
+    #[test]
+    fn ageing_is_left_out_while_survivors_survive() {
+        let mut policy = Policy::new();
+        minor(&mut policy, MB / 4, 0, 0);
+        assert!(!policy.skips_age());
+        let mut skipped = Vec::new();
+        for _ in 0..8 {
+            // A trial takes two collections: one fills the survivor space, the next looks at it.
+            minor(&mut policy, MB / 4, MB / 4, MB / 4);
+            let mut times = 0;
+            while policy.skips_age() {
+                minor(&mut policy, MB / 4, 0, 0);
+                times += 1;
+            }
+            skipped.push(times);
+        }
+        assert_eq!(skipped, [1, 2, 4, 8, 16, 32, 32, 32]);
+        minor(&mut policy, MB / 4, MB / 4, MB / 8);
+        assert!(!policy.skips_age());
+        // A few bytes are no reason for anything.
+        minor(&mut policy, MB / 4, 1000, 1000);
+        assert!(!policy.skips_age());
+    }
+
+    #[test]
+    fn edens_are_taken_in_place_while_all_survives() {
+        let mut policy = Policy::new();
+        let mut taken = Vec::new();
+        for _ in 0..7 {
+            minor(&mut policy, MB / 10 * 9, 0, 0);
+            assert!(policy.skips_age());
+            let mut times = 0;
+            while policy.takes_in_place() {
+                policy.note_taken();
+                times += 1;
+            }
+            taken.push(times);
+        }
+        assert_eq!(taken, [1, 2, 4, 8, 16, 16, 16]);
+        minor(&mut policy, MB / 10 * 8, 0, 0);
+        assert!(!policy.takes_in_place() && !policy.skips_age());
+    }
+
+    #[test]
+    fn what_was_promoted_is_not_known_to_live() {
+        let mut policy = Policy::new();
+        assert_eq!(policy.known_live(5 * MB), 0);
+        policy.note_full(2 * MB);
+        assert_eq!(policy.known_live(6 * MB), 2 * MB);
+        assert_eq!(policy.known_live(MB), MB);
     }
 }

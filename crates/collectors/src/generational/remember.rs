@@ -26,8 +26,9 @@ const BUFFER: usize = 0;
 const BUFFER_WORDS: usize = 1024;
 /// What tells an object from a slot in the buffer; slots are multiples of 4.
 const WHOLE_OBJECT: u32 = 1;
-/// Entries above which the set is first searched for duplicates.
-const TIDY_ENTRIES: usize = 16 << 10;
+/// Entries above which the set is first searched for duplicates. Sorting costs more than to visit a slot twice: it is there
+/// to bound the set.
+const TIDY_ENTRIES: usize = 256 << 10;
 
 const _: () = assert!(TIDY_ENTRIES > BUFFER_WORDS && WHOLE_OBJECT < 4);
 

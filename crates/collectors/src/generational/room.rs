@@ -16,10 +16,14 @@ pub(super) struct Young {
     pub(super) survivors: Span,
     /// Whether there is no room for minor collections.
     pub(super) tight: bool,
+    /// Whether eden is to become old as it is when it is full.
+    pub(super) in_place: bool,
+    /// Whether free memory has become so short that eden is a mere remnant of what it was: then only a full collection helps.
+    pub(super) short: bool,
 }
 
 impl Young {
-    /// Its pages. In a tight heap eden may begin in the last page of old space, which stays an old page.
+    /// Its pages. An eden without survivor spaces may begin in the last page of old space, which stays an old page.
     fn pages(&self) -> Span {
         let whole = self.layout.whole();
         Span::new(page_up(whole.start), whole.end)
@@ -56,22 +60,41 @@ impl Generational {
         if let Some(kept) = kept {
             self.pages.claim(kept, Use::LargeRest);
         }
-        let run = self.pages.largest();
-        let (layout, tight) = match YoungLayout::in_run(run, self.policy.eden) {
-            Some(layout) => (layout, false),
-            None => {
-                // The rest of old space's last page counts: it may be all there is.
-                let behind = self.old.window(&self.pages).filter(|window| window.len() >= run.len());
-                (YoungLayout::tight(behind.unwrap_or(run)), true)
-            }
+        let (layout, tight, in_place) = match self.eden_behind_old() {
+            Some(eden) => (YoungLayout::only_eden(eden), false, true),
+            None => self.layout_in_largest(),
         };
-        self.young = Young { layout, tight, current: 0, survivors: layout.survivors[0] };
+        let short = layout.eden.len() < self.ample_eden.min(self.policy.eden) / 4;
+        self.ample_eden = self.ample_eden.max(layout.eden.len());
+        self.young = Young { layout, tight, in_place, short, current: 0, survivors: layout.survivors[0] };
         self.young.survivors.end = self.young.survivors.start;
         self.pages.claim(self.young.pages(), Use::Young);
         if let Some(kept) = kept {
             self.pages.release(kept);
         }
         self.open_eden(heap);
+    }
+
+    /// An eden that can become old as it is, right behind the last old object, so that old space stays in one piece. There
+    /// is as much room behind it once more: a minor collection can be asked for.
+    fn eden_behind_old(&self) -> Option<Span> {
+        if !self.policy.takes_in_place() {
+            return None;
+        }
+        let room = self.old.window(&self.pages)?;
+        let end = page_up(room.start.checked_add(self.policy.eden)?);
+        (end <= room.end && room.end - end >= end - room.start).then_some(Span::new(room.start, end))
+    }
+
+    /// The usual layout: in the largest free run. With it, whether the heap is tight, and that eden is not to be taken in place.
+    fn layout_in_largest(&self) -> (YoungLayout, bool, bool) {
+        let run = self.pages.largest();
+        if let Some(layout) = YoungLayout::in_run(run, self.policy.eden) {
+            return (layout, false, false);
+        }
+        // The rest of old space's last page counts: it may be all there is.
+        let behind = self.old.window(&self.pages).filter(|window| window.len() >= run.len());
+        (YoungLayout::only_eden(behind.unwrap_or(run)), true, false)
     }
 
     /// Opens the whole eden to the mutator, and tells the barrier what is young.
@@ -84,17 +107,27 @@ impl Generational {
         }
     }
 
+    /// Contiguous free memory for `bytes` of promoted objects.
+    pub(super) fn room_to_promote(&self, bytes: u32) -> Option<Span> {
+        self.old.room(&self.pages, self.young.layout.whole(), bytes)
+    }
+
     /// The used part of eden.
     pub(super) fn eden_used(&self, heap: &Heap) -> Span {
         let eden = self.young.layout.eden;
         Span::new(eden.start, heap.mutator().cursor.clamp(eden.start, eden.end))
     }
 
-    /// In a tight heap: makes the objects in eden old where they are, and lays out a new eden in another free run with
-    /// room for `size`. There is no young object then, so nothing is to be remembered.
+    /// Makes the objects in eden old where they are, and lays out a new eden with room for `size`: in a tight heap, where a
+    /// minor collection is impossible, and where the policy finds it useless. There is no young object then, so nothing
+    /// is to be remembered.
     pub(super) fn move_on(&mut self, heap: &mut Heap, size: u32) -> bool {
-        if !self.young.tight || self.pages.largest().len() < size.max(1) {
+        let possible = self.young.in_place || (self.young.tight && self.pages.largest().len() >= size.max(1));
+        if !possible {
             return false;
+        }
+        if self.young.in_place {
+            self.policy.note_taken();
         }
         let (pages, used) = (self.young.pages(), self.eden_used(heap));
         heap.close_region();
@@ -114,14 +147,12 @@ impl Generational {
     /// collection has not helped, the next one will be a full one instead.
     pub(super) fn alloc_large(&mut self, size: u32) -> AllocOutcome {
         let may_crowd = self.retried == Some(size);
-        if let Some(bytes) = large_pages(size)
-            && (may_crowd || !self.policy.full_is_due(self.settled(), self.pages.bytes()))
-        {
+        if let Some(bytes) = large_pages(size) {
             let runs: Vec<Span> = self.pages.runs().rev().filter(|run| run.len() >= bytes).collect();
             for run in runs {
                 let place = Span::new(run.end - bytes, run.end);
                 self.pages.claim_large(place);
-                if may_crowd || self.old.room(&self.pages, self.young.reserve()).is_some() {
+                if may_crowd || self.room_to_promote(self.young.reserve()).is_some() {
                     self.large.add(place.start, size);
                     self.refused = self.refused.filter(|&refused| refused != size);
                     return AllocOutcome::At(place.start);

@@ -15,6 +15,9 @@ use crate::words::Words;
 use heapwright_gc_heap::HeapCorrupted;
 use std::rc::Rc;
 
+/// How many slots ahead objects are asked for.
+pub(super) const AHEAD: usize = 8;
+
 /// The places concerned.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Places {
@@ -58,6 +61,8 @@ pub(super) struct Outcome {
     pub(super) old_end: u32,
     /// Objects copied.
     pub(super) objects: u64,
+    /// Bytes copied out of the survivor space.
+    pub(super) aged_bytes: u64,
     /// Slots outside the nursery whose referents are young still.
     pub(super) slots: Vec<u32>,
     /// Host ids in boxes that are young still.
@@ -115,6 +120,14 @@ impl<'a> Scavenge<'a> {
         }
         self.check_settled(reference)?;
         Ok(reference)
+    }
+
+    /// Asks the processor for the object that a slot names.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, slot: u32) {
+        if let Ok(reference) = self.words.get(slot) {
+            self.words.prefetch(reference);
+        }
     }
 
     /// Updates a slot outside the nursery, which may have been visited before.
@@ -199,6 +212,9 @@ impl<'a> Scavenge<'a> {
         self.words.copy_apart(place, at, size)?;
         self.words.set(at, place | 1)?;
         self.outcome.objects += 1;
+        if aged {
+            self.outcome.aged_bytes += u64::from(size);
+        }
         Ok(place)
     }
 
@@ -245,6 +261,7 @@ impl<'a> Scavenge<'a> {
             }
             Trace::Elements => {
                 for slot in (at + shape.elements()..at + extent.elements_end).step_by(4) {
+                    self.prefetch(slot + 4 * AHEAD as u32);
                     self.update::<OLD>(slot)?;
                 }
             }

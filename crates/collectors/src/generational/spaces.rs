@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 /// elsewhere, in a new segment.
 #[derive(Debug, Default)]
 pub(super) struct OldSpace {
-    /// In no order; the last one is where promotion goes on.
+    /// Ascending, never adjacent.
     segments: Vec<Span>,
+    /// End of what was taken in last: where promotion goes on.
+    tail: u32,
     used: u64,
 }
 
@@ -28,12 +30,12 @@ impl OldSpace {
 
     /// The free memory behind the last object.
     pub(super) fn window(&self, pages: &Pages) -> Option<Span> {
-        Some(pages.free_after(self.segments.last()?.end))
+        (!self.segments.is_empty()).then(|| pages.free_after(self.tail))
     }
 
-    /// Contiguous memory for `bytes` more, behind the last object if possible.
-    pub(super) fn room(&self, pages: &Pages, bytes: u32) -> Option<Span> {
-        let behind = self.window(pages).filter(|window| window.len() >= bytes);
+    /// Contiguous memory for `bytes` more, behind the last object if possible: unless `nursery` begins there.
+    pub(super) fn room(&self, pages: &Pages, nursery: Span, bytes: u32) -> Option<Span> {
+        let behind = self.window(pages).filter(|window| window.len() >= bytes && !nursery.contains(window.start));
         behind.or_else(|| pages.runs().find(|run| run.len() >= bytes))
     }
 
@@ -43,21 +45,29 @@ impl OldSpace {
             return;
         }
         self.used += u64::from(objects.len());
-        match self.segments.last_mut() {
-            Some(last) if last.end == objects.start => last.end = objects.end,
-            _ => self.segments.push(objects),
+        self.tail = objects.end;
+        let at = self.segments.partition_point(|segment| segment.start < objects.start);
+        let joins_above = self.segments.get(at).is_some_and(|above| above.start == objects.end);
+        let joins_below = at > 0 && self.segments[at - 1].end == objects.start;
+        match (joins_below, joins_above) {
+            (true, true) => self.segments[at - 1].end = self.segments.remove(at).end,
+            (true, false) => self.segments[at - 1].end = objects.end,
+            (false, true) => self.segments[at].start = objects.start,
+            (false, false) => self.segments.insert(at, objects),
         }
     }
 
-    /// After a compaction.
+    /// After a compaction; `segments` ascend.
     pub(super) fn replace(&mut self, segments: Vec<Span>) {
+        self.tail = segments.last().map_or(0, |last| last.end);
         self.used = segments.iter().map(|segment| u64::from(segment.len())).sum();
         self.segments = segments;
     }
 
     /// The segment that `at` lies in.
     pub(super) fn segment_of(&self, at: u32) -> Option<Span> {
-        self.segments.iter().rev().copied().find(|segment| segment.contains(at))
+        let above = self.segments.partition_point(|segment| segment.start <= at);
+        Some(self.segments[above.checked_sub(1)?]).filter(|segment| segment.contains(at))
     }
 }
 

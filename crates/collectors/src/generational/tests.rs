@@ -486,20 +486,34 @@ fn eden_grows_with_the_heap() {
     assert_eq!(world.heap.space().used, 0);
 }
 
-/// Garbage that reached old space does not make the heap grow.
+/// Garbage that reached old space is not taken for live data, which heap sizing would multiply.
 #[test]
-fn promoted_garbage_is_collected_before_the_heap_grows() {
-    let mut world = World::new(4 * MB, 256 * MB, SizingPolicy::Growing);
-    let live = if cfg!(miri) { 2000 } else { 200_000 };
-    world.roots.0 = vec![GcRef::NULL; live];
-    for i in 0..20 * live {
-        // Each lives until the table has been gone through: long enough to be promoted.
-        world.roots.0[i % live] = world.pair(i as u32);
+fn promoted_garbage_is_not_known_to_live() {
+    let mut world = World::fixed(64 * MB);
+    let live: u32 = if cfg!(miri) { 200 } else { 20_000 };
+    world.roots.0 = vec![GcRef::NULL; live as usize];
+    for i in 0..live {
+        world.roots.0[i as usize] = world.pair(i);
     }
-    assert!(world.heap.space().committed <= 40 * MB, "{:?}", world.heap.space());
+    world.collect(Cause::Explicit);
+    let live_bytes = world.heap.space().used;
+    assert_eq!(live_bytes, u64::from(16 * live));
+    for round in 0..10 {
+        // Each lives through three collections: long enough to be promoted.
+        for part in 0..3 {
+            for i in (part..live).step_by(3) {
+                world.roots.0[i as usize] = world.pair(round);
+            }
+            let report = world.minor();
+            assert!(report.partial && report.bytes_after <= 2 * live_bytes, "{report:?}");
+        }
+    }
+    assert!(world.heap.space().used > 4 * live_bytes);
+    let report = world.collect(Cause::LastResort);
+    assert!(report.full && !report.partial && report.bytes_after == live_bytes, "{report:?}");
 }
 
-/// A program whose data all lives needs at most 0.6 of the memory that semi-spaces need.
+/// A program whose data all lives needs three quarters of the memory that semi-spaces need, or less.
 #[test]
 fn a_live_heap_takes_little_more_than_its_data() {
     let peak = |collector: Box<dyn Collector>| {
@@ -517,7 +531,7 @@ fn a_live_heap_takes_little_more_than_its_data() {
     };
     let (ours, copying) = (peak(Box::<Generational>::default()), peak(Box::<crate::copying::Copying>::default()));
     println!("peak {ours} against {copying}");
-    assert!(cfg!(miri) || ours as f64 <= 0.6 * copying as f64, "{ours} against {copying}");
+    assert!(cfg!(miri) || ours as f64 <= 0.75 * copying as f64, "{ours} against {copying}");
 }
 
 /// What the mutator's buffer holds is checked before it is believed.
