@@ -96,6 +96,7 @@ pub struct Config {
     pub(crate) cache: Option<Cache>,
     pub(crate) compilation: Compilation,
     pub(crate) backtraces: bool,
+    pub(crate) stack_watermark: bool,
     pub(crate) backtrace_details: WasmBacktraceDetails,
 }
 
@@ -128,6 +129,7 @@ impl Default for Config {
             events: None,
             profiler: ProfilingStrategy::None,
             backtraces: true,
+            stack_watermark: true,
             backtrace_details: WasmBacktraceDetails::default(),
             cache: None,
             compilation: Compilation::Eager,
@@ -176,6 +178,13 @@ impl Config {
     /// have that much and some more for host functions.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
         self.max_wasm_stack = bytes;
+        self
+    }
+
+    /// Whether a collection of young objects leaves out the frames of a deep stack that have not run since the last one. Default
+    /// on. Interpreted code never does; nor do collectors that have no young objects.
+    pub fn stack_watermark(&mut self, enable: bool) -> &mut Self {
+        self.stack_watermark = enable;
         self
     }
 

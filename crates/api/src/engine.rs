@@ -157,8 +157,8 @@ impl Engine {
     }
 
     pub(crate) fn store_config(&self) -> StoreConfig {
-        let Config { heap, max_wasm_stack, backtraces, .. } = self.inner.config;
-        StoreConfig { heap, max_wasm_stack, backtraces }
+        let Config { heap, max_wasm_stack, backtraces, stack_watermark, .. } = self.inner.config;
+        StoreConfig { heap, max_wasm_stack, backtraces, stack_watermark }
     }
 
     /// Whether backtraces look for source positions.

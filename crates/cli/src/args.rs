@@ -264,6 +264,10 @@ pub(crate) struct DevArgs {
     #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
     pub(crate) no_signals: bool,
 
+    /// Look at all frames of a deep stack in each collection
+    #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
+    pub(crate) no_stack_watermark: bool,
+
     /// Generate code without optimising it
     #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
     pub(crate) no_optimize: bool,
@@ -424,6 +428,7 @@ impl EngineArgs {
             .wasm_backtrace(!self.no_backtrace)
             .wasm_backtrace_details(WasmBacktraceDetails::Enable)
             .zeal(self.dev.zeal)
+            .stack_watermark(!self.dev.no_stack_watermark)
             .optimize(!self.dev.no_optimize);
         if self.dev.no_signals {
             config.signals_based_traps(false);

@@ -4,6 +4,7 @@
 //! innermost record of a thread is known to the signal handler.
 
 use crate::CallError;
+use crate::watermark::Watermark;
 use core::cell::{Cell, UnsafeCell};
 use heapwright_jit::abi::{StoreContext, Trap};
 use std::ptr::null;
@@ -28,6 +29,8 @@ pub(crate) struct Activation {
     pub(crate) guarded: *const Guarded,
     /// Where the signal handler leaves the program counters of a trap.
     pub(crate) trace: *const RawTrace,
+    /// The store's mark on its stack, or null.
+    pub(crate) watermark: *const Watermark,
     /// A trap that the signal handler recorded.
     pub(crate) fault: Cell<Option<Fault>>,
     /// What a builtin or a host function raised.
@@ -119,6 +122,7 @@ impl Activation {
             outer_on_thread: null(),
             guarded,
             trace,
+            watermark: null(),
             fault: Cell::new(None),
             raised: UnsafeCell::new(None),
         }

@@ -34,6 +34,7 @@ mod types;
 mod unwind;
 mod value;
 mod walk;
+mod watermark;
 
 pub use code::{CodeLocation, Symbol, code_at};
 pub use error::{Backtrace, CallError, Frame, InstantiateError, LinkError, LoadError, TrapDetail, TrapInfo};

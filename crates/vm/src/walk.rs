@@ -2,8 +2,10 @@
 
 use crate::activation::{Activation, MAX_FRAMES, RawTrace};
 use crate::code::Snapshot;
+use crate::watermark::Watermark;
 use crate::{Backtrace, Frame};
 use heapwright_jit::abi::StoreContext;
+use std::ptr::null;
 
 /// A compiled frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +23,22 @@ pub(crate) struct FrameAt {
 /// and `entry_fp` (written by the trampoline that entered it).
 pub(crate) struct Walker {
     at: FrameAt,
+    /// Where `at.pc` was read, and the same of the frame shown last.
+    links: [Link; 2],
     entry_fp: usize,
     activation: *const Activation,
     all: bool,
+    /// The store's mark, or null: see [`crate::watermark`].
+    watermark: *const Watermark,
+}
+
+/// Where the return address into a frame stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Link {
+    /// Its place; 0 when the frame was interrupted.
+    pub(crate) place: usize,
+    /// Whether it is marked.
+    pub(crate) marked: bool,
 }
 
 impl Walker {
@@ -36,13 +51,17 @@ impl Walker {
     pub(crate) unsafe fn all(context: *const StoreContext, activation: *const Activation) -> Walker {
         if activation.is_null() {
             let at = FrameAt { pc: 0, fp: 0 };
-            return Walker { at, entry_fp: 0, activation, all: false };
+            let (links, watermark) = (Default::default(), null());
+            return Walker { at, links, entry_fp: 0, activation, all: false, watermark };
         }
-        // SAFETY: the caller vouches for the context.
-        let (exit_fp, entry_fp) = unsafe { ((*context).exit_fp, (*context).entry_fp) };
-        // SAFETY: as above.
-        let at = unsafe { exit_frame(exit_fp, entry_fp) };
-        Walker { at, entry_fp, activation, all: true }
+        // SAFETY: the caller vouches for the context and the activation.
+        unsafe {
+            let (exit_fp, entry_fp) = ((*context).exit_fp, (*context).entry_fp);
+            let mut walker = Walker::from_fault(FrameAt { pc: 0, fp: 0 }, activation);
+            walker.entry_fp = entry_fp;
+            walker.exit(exit_fp);
+            walker
+        }
     }
 
     /// Walks the frames of the innermost activation only.
@@ -62,34 +81,49 @@ impl Walker {
     /// As [`all`](Self::all); `at` must be a frame of the innermost activation.
     pub(crate) unsafe fn from_fault(at: FrameAt, activation: *const Activation) -> Walker {
         // SAFETY: the caller's promise.
-        let entry_fp = unsafe { (*(*activation).context).entry_fp };
-        Walker { at, entry_fp, activation, all: true }
+        let (entry_fp, watermark) = unsafe { ((*(*activation).context).entry_fp, (*activation).watermark) };
+        Walker { at, links: Default::default(), entry_fp, activation, all: true, watermark }
     }
-}
 
-/// The frame that a stub returns to.
-///
-/// # Safety
-///
-/// `exit_fp` must be 0 or a stub's frame pointer.
-unsafe fn exit_frame(exit_fp: usize, entry_fp: usize) -> FrameAt {
-    if exit_fp == 0 {
-        // Compiled code was not left through a stub: there is no frame to see.
-        return FrameAt { pc: 0, fp: entry_fp };
+    /// The link of the frame that was shown last.
+    pub(crate) fn link(&self) -> Link {
+        self.links[1]
     }
-    // SAFETY: a frame pointer points at the saved frame pointer and the return address.
-    unsafe { caller(exit_fp) }
-}
 
-/// The caller of the frame at `fp`.
-///
-/// # Safety
-///
-/// `fp` must be a frame pointer of a frame that is on the stack.
-unsafe fn caller(fp: usize) -> FrameAt {
-    let link = fp as *const usize;
-    // SAFETY: the prologue stores the caller's frame pointer there, below the return address.
-    unsafe { FrameAt { fp: link.read(), pc: link.add(1).read() } }
+    /// Goes on with the frame that a stub returns to.
+    ///
+    /// # Safety
+    ///
+    /// `exit_fp` must be 0 or a stub's frame pointer.
+    unsafe fn exit(&mut self, exit_fp: usize) {
+        if exit_fp == 0 {
+            // Compiled code was not left through a stub: there is no frame to see.
+            self.at = FrameAt { pc: 0, fp: self.entry_fp };
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { self.caller_of(exit_fp) };
+        }
+    }
+
+    /// Goes on with the caller of the frame at `fp`.
+    ///
+    /// # Safety
+    ///
+    /// `fp` must be a frame pointer of a frame that is on the stack.
+    #[inline(always)]
+    unsafe fn caller_of(&mut self, fp: usize) {
+        let saved = fp as *const usize;
+        // SAFETY: the prologue stores the caller's frame pointer there, below the return address. The mark is the store's.
+        unsafe {
+            let place = saved.add(1);
+            let (pc, marked) = match self.watermark.as_ref() {
+                Some(mark) => mark.translate(place.read()),
+                None => (place.read(), false),
+            };
+            self.links[0] = Link { place: place as usize, marked };
+            self.at = FrameAt { fp: saved.read(), pc };
+        }
+    }
 }
 
 impl Iterator for Walker {
@@ -110,12 +144,13 @@ impl Iterator for Walker {
                     return None;
                 }
                 self.entry_fp = done.outer_entry_fp;
-                self.at = exit_frame(done.outer_exit_fp, done.outer_entry_fp);
+                self.exit(done.outer_exit_fp);
             }
         }
         let frame = self.at;
+        self.links[1] = self.links[0];
         // SAFETY: `frame` lies above the trampoline's frame, so its links are in place.
-        self.at = unsafe { caller(frame.fp) };
+        unsafe { self.caller_of(frame.fp) };
         Some(frame)
     }
 }
@@ -151,7 +186,6 @@ impl Backtrace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ptr::null;
 
     /// Two activations on a made-up stack: words are frame pointer links and return addresses.
     #[test]

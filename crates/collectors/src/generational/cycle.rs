@@ -57,11 +57,12 @@ impl Generational {
         let scannable = self.old.used() + 2 * self.large.used();
         let mut scavenge = Scavenge::new(words, shapes, &self.pages, places, scannable);
         phases.enter(Phase::Roots);
-        roots.for_each(&mut |_, root| {
-            if let Some(at) = root.offset() {
-                *root = GcRef::from_raw(scavenge.root(at)?);
-            }
-            Ok(())
+        // Frames that name old objects only may be left out: what is old stays old.
+        roots.for_each_unsettled(&mut |_, root| {
+            let Some(at) = root.offset() else { return Ok(true) };
+            let (place, settled) = scavenge.root(at)?;
+            *root = GcRef::from_raw(place);
+            Ok(settled)
         })?;
         phases.enter(Phase::Remembered);
         report.remembered += (slots.len() + objects.len() + fresh.len()) as u64;

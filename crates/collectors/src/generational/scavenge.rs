@@ -112,14 +112,15 @@ impl<'a> Scavenge<'a> {
         }
     }
 
-    /// The new value of a root.
+    /// The new value of a root, and whether it names an object that is old now.
     #[inline]
-    pub(super) fn root(&mut self, reference: u32) -> Result<u32, HeapCorrupted> {
+    pub(super) fn root(&mut self, reference: u32) -> Result<(u32, bool), HeapCorrupted> {
         if self.nursery.contains(reference) {
-            return self.forward(reference);
+            let place = self.forward(reference)?;
+            return Ok((place, !self.to.has(place)));
         }
         self.check_settled(reference)?;
-        Ok(reference)
+        Ok((reference, true))
     }
 
     /// Asks the processor for the object that a slot names.

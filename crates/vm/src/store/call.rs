@@ -86,6 +86,7 @@ impl Store {
         let max_stack = self.state.config.max_wasm_stack;
         let (guarded, trace) = (&raw const *self.state.guarded, &raw const *self.state.trace);
         let mut activation = Activation::new(context, stub.handler, stub.sp_distance, outer, guarded, trace);
+        activation.watermark = self.state.watermark.as_deref().map_or(core::ptr::null(), |mark| mark);
         let store: *mut Store = self;
         // From here to the end of the call the store is reached through this pointer only: compiled code passes it to builtins and
         // host functions, each of which borrows it while compiled code stands still.

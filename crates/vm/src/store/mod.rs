@@ -29,6 +29,7 @@ use crate::interpreter::Interpreter;
 use crate::limits::{ResourceLimiter, SharedLimiter};
 use crate::runtime::EntryStub;
 use crate::walk::Walker;
+use crate::watermark::Watermark;
 use crate::{Backtrace, CallError, Extern, ExternType, InstanceId, InstantiateError, LoadedModule, Runtime};
 use core::ffi::c_void;
 use func_table::FuncTable;
@@ -55,6 +56,8 @@ pub struct StoreConfig {
     pub max_wasm_stack: usize,
     /// Whether traps, uncaught exceptions and host errors carry the frames that they passed.
     pub backtraces: bool,
+    /// Whether collections of young objects leave out frames that have nothing new for them.
+    pub stack_watermark: bool,
 }
 
 /// A store. It may move in memory except while a call is in progress; replacing it during one (through
@@ -75,6 +78,8 @@ pub struct StoreState {
     interrupts: Arc<interrupt::Link>,
     guarded: Box<Guarded>,
     trace: Box<RawTrace>,
+    /// Unless it is switched off, or code is interpreted.
+    watermark: Option<Box<Watermark>>,
     /// The heap's address space until the heap itself is made.
     heap_memory: Option<HeapMemory>,
     pub(crate) heap_base: *mut u8,
@@ -164,6 +169,7 @@ impl Store {
             interpreter: None,
             interrupts: interrupt::Link::new(context.as_ptr()),
             guarded,
+            watermark: (config.stack_watermark && runtime.target() != Target::Pulley64).then(Box::default),
             trace: Box::new(RawTrace::new(config.backtraces)),
             heap_memory: Some(heap_memory),
             heap_base,

@@ -58,7 +58,11 @@ struct Side {
 impl Side {
     fn new(runtime: &Arc<Runtime>, module: &Arc<LoadedModule>) -> Side {
         let heap = HeapConfig { initial: 256 << 10, max: 256 << 10, sizing: SizingPolicy::Fixed, zeal: 0 };
-        let mut store = Store::new(runtime, StoreConfig { heap, max_wasm_stack: 256 << 10, backtraces: true }).unwrap();
+        let mut store = Store::new(
+            runtime,
+            StoreConfig { heap, max_wasm_stack: 256 << 10, backtraces: true, stack_watermark: true },
+        )
+        .unwrap();
         store.heap().unwrap();
         let log = last_log();
         let instance = store.instantiate(module, &[]).unwrap();

@@ -35,7 +35,11 @@ impl World {
         let collector = heapwright_collectors::by_name(collector).unwrap();
         let runtime = Runtime::new(settings, collector.create).unwrap();
         let heap = HeapConfig { initial: 1 << 20, max: 256 << 20, sizing: SizingPolicy::Growing, zeal };
-        let store = Store::new(&runtime, StoreConfig { heap, max_wasm_stack: 512 << 10, backtraces: true }).unwrap();
+        let store = Store::new(
+            &runtime,
+            StoreConfig { heap, max_wasm_stack: 512 << 10, backtraces: true, stack_watermark: true },
+        )
+        .unwrap();
         World { runtime, store }
     }
 
