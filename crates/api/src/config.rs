@@ -296,6 +296,13 @@ impl Config {
         self
     }
 
+    /// Whether stores that need no barrier by the collector's declaration (into a fresh object, of null, of an i31, a second one into the same
+    /// object) go without. Default on; off, each runs the whole barrier, so that what elisions save can be measured.
+    pub fn elide_barriers(&mut self, enable: bool) -> &mut Self {
+        self.settings.elide_barriers = enable;
+        self
+    }
+
     /// Whether the code generator verifies its input. Default on in debug builds.
     pub fn verify_code(&mut self, enable: bool) -> &mut Self {
         self.settings.verify = enable;

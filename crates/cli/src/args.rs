@@ -272,6 +272,10 @@ pub(crate) struct DevArgs {
     #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
     pub(crate) no_optimize: bool,
 
+    /// Run the whole barrier at stores that need none
+    #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
+    pub(crate) no_elision: bool,
+
     /// Leave out one of the optimiser's passes, to see its price; can be given several times
     #[arg(long, value_name = "PASS", hide_short_help = true, help_heading = DEVELOPMENT)]
     pub(crate) without: Vec<Pass>,
@@ -429,7 +433,8 @@ impl EngineArgs {
             .wasm_backtrace_details(WasmBacktraceDetails::Enable)
             .zeal(self.dev.zeal)
             .stack_watermark(!self.dev.no_stack_watermark)
-            .optimize(!self.dev.no_optimize);
+            .optimize(!self.dev.no_optimize)
+            .elide_barriers(!self.dev.no_elision);
         if self.dev.no_signals {
             config.signals_based_traps(false);
         }

@@ -28,6 +28,7 @@ pub(crate) fn run(args: &WastArgs) -> Result<u8, Failure> {
                 signals: !args.dev.no_signals,
                 optimize: !args.dev.no_optimize,
                 compilation: args.compile.into(),
+                elide_barriers: !args.dev.no_elision,
                 parallel: true,
                 dialect: if args.strict { Dialect::Specification } else { Dialect::OtherEngines },
                 print: true,

@@ -1,7 +1,7 @@
 //! What a collector asks of compiled code and of the heap, as constant data.
 
 use crate::NUM_PROGRAMS;
-use crate::barrier::{Input, Program, Scope};
+use crate::barrier::{Input, Program, Scope, effects};
 use crate::layout::HeaderLayout;
 use crate::side::{NUM_SIDE_TABLES, SideTable};
 use serde::Serialize;
@@ -153,7 +153,9 @@ impl Spec {
         postcard::to_allocvec(self).expect("a declaration is plain data, and memory grows")
     }
 
-    /// Checks what types cannot say: sizes, and each barrier program with the inputs that its place has.
+    /// Checks what types cannot say: sizes, each barrier program with the inputs that its place has, and that no elision contradicts
+    /// the store program: one that keeps the value overwritten is needed whatever is stored, and one that notes more than the
+    /// object is needed at each store.
     ///
     /// # Errors
     ///
@@ -185,6 +187,13 @@ impl Spec {
                 forwards: Barriers::PLACES[place] == "load",
             };
             program.map_or(Ok(()), |program| program.check(&scope))?;
+        }
+        match self.barriers.store {
+            Some(store) => {
+                self.elide.iter().try_for_each(|&elision| effects::check(store, self.barriers.init, elision))?;
+            }
+            None if !self.elide.is_empty() => return Err("elisions, but no store program".into()),
+            None => {}
         }
         Ok(())
     }

@@ -18,6 +18,8 @@ pub struct Options {
     pub optimize: bool,
     /// When functions are compiled.
     pub compilation: Compilation,
+    /// Whether stores that need no barrier go without.
+    pub elide_barriers: bool,
     /// Whether functions compile on several threads.
     pub parallel: bool,
     /// The heap's capacity at first, in bytes, if not the engine's default.
@@ -42,6 +44,7 @@ impl Default for Options {
             signals: true,
             optimize: true,
             compilation: Compilation::Eager,
+            elide_barriers: true,
             parallel: false,
             initial_heap: None,
             max_heap: None,
@@ -65,6 +68,7 @@ impl Options {
             .zeal(self.zeal)
             .optimize(self.optimize)
             .compilation(self.compilation)
+            .elide_barriers(self.elide_barriers)
             .parallel_compilation(self.parallel);
         if !self.signals {
             config.signals_based_traps(false);

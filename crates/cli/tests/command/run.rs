@@ -35,6 +35,7 @@ fn a_program_runs() {
     for collector in heapwright::Collector::all() {
         here.heapwright(["run", "--collector", collector.name(), "p.wat"]).prints("hello\n");
     }
+    here.heapwright(["run", "--no-elision", "p.wat"]).prints("hello\n");
     here.heapwright(["run", "--no-signals", "--no-optimize", "--zeal", "1", "--heap-policy", "fixed", "p.wat"])
         .prints("hello\n");
     for collector in heapwright::Collector::all() {

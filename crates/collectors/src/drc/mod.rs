@@ -31,8 +31,8 @@
 //! - An old object with LOGGED clear has its references as they were counted, except for the slots of a large array
 //!   that are in the log.
 //!
-//! **Which stores could go without the barrier?** None of the elisions is declared. A stored null or i31 still overwrites a
-//! reference whose count must fall. A second store into the same object would be safe if the first always set LOGGED;
+//! **Which stores can go without the barrier?** Those into a fresh object: it is born with LOGGED set, and no collection comes in
+//! between. A stored null or i31 still overwrites a reference whose count must fall. A second store into the same object would be safe if the first always set LOGGED;
 //! for a large array it logs one chunk only.
 //!
 //! **Trade-offs.** Objects never move, so nothing fights fragmentation except the order of allocation: a large array may find
@@ -55,7 +55,7 @@ use extents::Extents;
 use heapwright_gc_heap::barrier::{Expr, Input, Likely, Program, SlowCall, Stmt, Var};
 use heapwright_gc_heap::{
     AllocOutcome, AllocRequest, AllocSpec, Barriers, BulkBarrier, Cause, Citation, CollectionReport, Collector,
-    HeaderWord, Heap, HeapCorrupted, Moves, NULL_PAGE_BYTES, Phase, RootSet, SizingPolicy, Spec,
+    Elision, HeaderWord, Heap, HeapCorrupted, Moves, NULL_PAGE_BYTES, Phase, RootSet, SizingPolicy, Spec,
 };
 use hosts::Hosts;
 use log::{Log, Place};
@@ -142,7 +142,7 @@ pub static SPEC: Spec = Spec {
         bulk: BulkBarrier::Object(&BULK),
         root_store: None,
     },
-    elide: &[],
+    elide: &[Elision::FreshObject],
     moves: Moves::Never,
     needs_roots: true,
     inline_limit: INLINE_LIMIT,

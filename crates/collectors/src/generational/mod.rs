@@ -99,7 +99,7 @@ pub static SPEC: Spec = Spec {
         bulk: BulkBarrier::Object(&remember::BULK),
         root_store: None,
     },
-    elide: &[Elision::NullStored, Elision::I31Stored],
+    elide: &[Elision::FreshObject, Elision::NullStored, Elision::I31Stored],
     moves: Moves::AtSafepoint,
     needs_roots: true,
     inline_limit: INLINE_LIMIT,

@@ -33,6 +33,7 @@
 //! [`textbook`] has the barriers of the literature in this language.
 
 mod check;
+pub(crate) mod effects;
 mod interpret;
 mod print;
 pub mod textbook;

@@ -221,6 +221,34 @@ fn textbook_barriers_are_well_formed() {
     }
 }
 
+/// What a program shows to be unsound is refused: for each textbook barrier, exactly the elisions that it does not admit and
+/// that are visible in it.
+#[test]
+fn unsound_elisions_are_refused() {
+    use Elision::*;
+    let refused = |spec: &Spec| -> Vec<Elision> {
+        let all = [FreshObject, NullStored, I31Stored, SameObject];
+        all.into_iter().filter(|&e| Spec { elide: vec![e].leak(), ..*spec }.check().is_err()).collect()
+    };
+    for (spec, expected) in [
+        (&textbook::NURSERY_RANGE, &[SameObject][..]),
+        (&textbook::CARD_MARKING, &[SameObject]),
+        (&textbook::OBJECT_LOG, &[]),
+        (&textbook::FIELD_LOG, &[NullStored, I31Stored, SameObject]),
+        (&textbook::SNAPSHOT, &[NullStored, I31Stored, SameObject]),
+        (&textbook::DIJKSTRA, &[SameObject]),
+        (&textbook::COUNTING, &[FreshObject, NullStored, I31Stored, SameObject]),
+        // What the slow path keeps does not show.
+        (&textbook::COALESCING, &[]),
+    ] {
+        assert_eq!(refused(spec), expected, "{}", spec.name);
+        assert!(spec.elide.iter().all(|e| !expected.contains(e)));
+    }
+    assert!(Spec { elide: &[NullStored], ..textbook::NONE }.check().is_err(), "nothing can be left out of nothing");
+    let wrong = Spec { elide: &[NullStored], ..textbook::SNAPSHOT };
+    assert!(wrong.check().unwrap_err().contains("NullStored, but snapshot-store uses the value overwritten"));
+}
+
 #[test]
 fn branches_and_returns() {
     static THEN: [Stmt; 2] = [Stmt::Call(SlowCall(1), &[V0]), Stmt::Return];

@@ -5,7 +5,7 @@ use super::{CompileError, Compiler, size};
 use crate::abi::{InstanceLayout, Kind, SignatureKinds, Trap};
 use crate::artifact::{AddressMap, Handler, Handlers, Tables};
 use crate::gc::lower::LowerEnv;
-use crate::gc::{FuncGc, lower, safepoints};
+use crate::gc::{self, FuncGc, safepoints};
 use crate::module::{FunctionBody, ModuleInfo};
 use crate::opt;
 use crate::translate::{FUNC_NAMESPACE, TranslateEnv, translate_function};
@@ -95,7 +95,7 @@ impl Worker {
         let ModuleEnv { compiler, info, layout } = env;
         let settings = &compiler.settings;
         let func = &mut self.context.func;
-        lower::lower(func, &mut gc, &LowerEnv { module: info, layout, spec: compiler.spec, settings });
+        gc::expand(func, &mut gc, &LowerEnv { module: info, layout, spec: compiler.spec, settings });
         safepoints::insert(func, &gc, compiler.spec);
         Ok(())
     }

@@ -63,6 +63,8 @@ pub struct Settings {
     pub parallel: bool,
     /// Compiled code counts what its barrier programs do, in [`MutatorState::barriers`](heapwright_gc_heap::MutatorState::barriers).
     pub count_barriers: bool,
+    /// Stores that the collector declares to need less than its store program get less. Off: each runs the whole program.
+    pub elide_barriers: bool,
     /// Compiled code counts fuel.
     pub fuel: bool,
     /// Compiled code checks the epoch.
@@ -82,6 +84,7 @@ impl Default for Settings {
             verify: cfg!(debug_assertions),
             parallel: true,
             count_barriers: false,
+            elide_barriers: true,
             fuel: false,
             epochs: false,
             memory_guard: 32 << 20,
@@ -148,6 +151,7 @@ impl Compiler {
         settings: Settings,
         spec: &'static Spec,
     ) -> Result<Compiler, CompileError> {
+        spec.check().map_err(|e| CompileError::Target(format!("the collector {}: {e}", spec.name)))?;
         let isa = isa_for(processor, &settings, settings.optimize, "backtracking")?;
         let light_isa = isa_for(processor, &settings, false, "backtracking")?;
         let linear_isa = isa_for(processor, &settings, false, "single_pass")?;

@@ -7,7 +7,8 @@ use cranelift_frontend::FunctionBuilder;
 use heapwright_gc_heap::{AbstractHeapType, StorageType};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::abi::Kind;
+use super::elide::Reduced;
+use crate::abi::{Builtin, Kind};
 use crate::module::ModuleInfo;
 
 /// Namespace of pseudo-call names; the index is the position in [`FuncGc::ops`].
@@ -102,9 +103,40 @@ pub(crate) struct FuncGc {
     pub(crate) refs: FxHashSet<Value>,
     /// Real calls during which no collection can happen.
     pub(crate) quiet_calls: FxHashSet<Inst>,
+    /// Pseudo-calls that store a reference and need less than the store program.
+    pub(crate) reduced: FxHashMap<Inst, Reduced>,
 }
 
 impl GcOp {
+    /// Whether the operation gives an object that is allocated as its last step that may collect, with all its fields set.
+    pub(crate) fn allocates_inline(&self) -> bool {
+        use GcOp::*;
+        matches!(
+            self,
+            StructNew { .. }
+                | StructNewDefault { .. }
+                | ArrayNew { .. }
+                | ArrayNewDefault { .. }
+                | ArrayNewFixed { .. }
+                | ExnNew { .. }
+        )
+    }
+
+    /// Whether a collection can happen during the operation.
+    pub(crate) fn may_collect(&self) -> bool {
+        use GcOp::*;
+        self.allocates_inline()
+            || match self {
+                ArrayNewData { .. } => Builtin::ArrayNewData.is_safepoint(),
+                ArrayNewElem { .. } => Builtin::ArrayNewElem.is_safepoint(),
+                ArrayInitData { .. } => Builtin::ArrayInitData.is_safepoint(),
+                ArrayInitElem { .. } => Builtin::ArrayInitElem.is_safepoint(),
+                ArrayCopy { .. } => Builtin::ArrayCopy.is_safepoint(),
+                ArrayFill { .. } => Builtin::ArrayFillRef.is_safepoint(),
+                _ => false,
+            }
+    }
+
     /// The type of result, if any: machine kind and whether it is a traced reference.
     pub(crate) fn result(&self, module: &ModuleInfo) -> Option<(Kind, bool)> {
         use GcOp::*;

@@ -5,13 +5,14 @@
 //! lies beyond, and that is bounded by the guard.
 
 use super::barrier::{Inputs, usually_reads};
-use super::emit::{Base, Emitter, Known};
+use super::emit::{Base, Emitter};
 use crate::abi::{Kind, Trap};
 use crate::gc::Extend;
+use crate::gc::elide::Reduced;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use heapwright_gc_heap::barrier::Input;
-use heapwright_gc_heap::{ArrayLayout, Elision, GUARD_BYTES, NULL_PAGE_BYTES, StorageType, StructLayout};
+use heapwright_gc_heap::{ArrayLayout, GUARD_BYTES, NULL_PAGE_BYTES, StorageType, StructLayout};
 
 /// A field's or an element's place.
 #[derive(Clone, Copy, Debug)]
@@ -115,20 +116,16 @@ impl Emitter<'_> {
 
     // References, with the collector's barriers.
 
-    /// Whether a store of `value` needs no barrier by the collector's own declaration.
-    fn elided(&self, value: Value) -> bool {
-        let elision = match self.known(value) {
-            Known::Nothing => return false,
-            Known::Null => Elision::NullStored,
-            Known::I31 => Elision::I31Stored,
-        };
-        self.env.spec.elide.contains(&elision)
-    }
-
     /// Stores a reference over another.
-    pub(super) fn store_reference(&mut self, place: Place, value: Value, trap: Option<Trap>) {
+    pub(super) fn store_reference(&mut self, place: Place, value: Value, trap: Option<Trap>, reduced: Option<Reduced>) {
         let mut trap = trap;
-        if let Some(program) = self.env.spec.barriers.store.filter(|_| !self.elided(value)) {
+        let barriers = &self.env.spec.barriers;
+        let program = match reduced {
+            None => barriers.store,
+            Some(Reduced::Init) => barriers.init,
+            Some(Reduced::Nothing) => None,
+        };
+        if let Some(program) = program {
             // Where the program seldom asks, it is loaded where the program asks.
             let old = usually_reads(program.body, Input::Old)
                 .then(|| self.ins().load(types::I32, Self::heap_flags(trap.take()), place.address, place.offset));
@@ -163,9 +160,17 @@ impl Emitter<'_> {
         value
     }
 
-    fn write(&mut self, place: Place, storage: StorageType, traced: bool, value: Value, trap: Option<Trap>) {
+    /// Writes a field or an element; a store of a reference may be `reduced`.
+    fn write(
+        &mut self,
+        place: Place,
+        (storage, traced): (StorageType, bool),
+        value: Value,
+        trap: Option<Trap>,
+        reduced: Option<Reduced>,
+    ) {
         if traced {
-            self.store_reference(place, value, trap);
+            self.store_reference(place, value, trap, reduced);
         } else {
             self.store(storage, value, trap, place.address, place.offset);
         }
@@ -218,11 +223,19 @@ impl Emitter<'_> {
         self.read(place, field.storage, field.traced, extend, trap)
     }
 
-    pub(super) fn struct_set(&mut self, ty: u32, field: u32, null: Option<Trap>, object: Value, value: Value) {
+    pub(super) fn struct_set(
+        &mut self,
+        ty: u32,
+        field: u32,
+        null: Option<Trap>,
+        reduced: Option<Reduced>,
+        object: Value,
+        value: Value,
+    ) {
         let field = self.env.module.struct_layout(ty).fields[field as usize];
         let trap = self.guard(object, null, field.offset + field.storage.byte_size());
         let place = self.place(object, field.offset);
-        self.write(place, field.storage, field.traced, value, trap);
+        self.write(place, (field.storage, field.traced), value, trap, reduced);
     }
 
     /// The length word of an array, at `length_offset`.
@@ -252,9 +265,11 @@ impl Emitter<'_> {
         self.read(place, layout.storage, layout.traced, extend, None)
     }
 
-    pub(super) fn array_set(&mut self, ty: u32, check: Check, array: Value, index: Value, value: Value) {
+    /// `array.set`: `(array, index, value)`.
+    pub(super) fn array_set(&mut self, ty: u32, check: Check, reduced: Option<Reduced>, args: &[Value]) {
+        let &[array, index, value] = args else { unreachable!("array.set has three operands") };
         let layout = self.env.module.array_layout(ty);
         let place = self.checked_element(&layout, check, array, index);
-        self.write(place, layout.storage, layout.traced, value, None);
+        self.write(place, (layout.storage, layout.traced), value, None, reduced);
     }
 }

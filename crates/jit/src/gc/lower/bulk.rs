@@ -7,6 +7,7 @@
 use super::access::Place;
 use super::emit::Emitter;
 use crate::abi::{Builtin, StoreContext, Trap};
+use crate::gc::elide::Reduced;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use heapwright_gc_heap::{ArrayLayout, BulkBarrier};
@@ -65,11 +66,14 @@ impl Emitter<'_> {
     }
 
     /// `array.fill`: `(array, offset, value, length)`.
-    pub(super) fn array_fill(&mut self, ty: u32, null: Option<Trap>, args: &[Value]) {
+    pub(super) fn array_fill(&mut self, ty: u32, null: Option<Trap>, reduced: Option<Reduced>, args: &[Value]) {
         let &[array, offset, value, count] = args else { unreachable!("array.fill has four operands") };
         let layout = self.env.module.array_layout(ty);
         let barriers = &self.env.spec.barriers;
-        if layout.traced && (barriers.store.is_some() || !matches!(barriers.bulk, BulkBarrier::None)) {
+        if layout.traced
+            && reduced.is_none()
+            && (barriers.store.is_some() || !matches!(barriers.bulk, BulkBarrier::None))
+        {
             self.call(Builtin::ArrayFillRef, args);
             return;
         }
@@ -79,7 +83,11 @@ impl Emitter<'_> {
         let outside = self.ins().icmp(IntCC::UnsignedGreaterThan, end, length64);
         self.trap_if(outside, Trap::ArrayOutOfBounds);
         self.for_each_element(array, &layout, Some(offset), count, true, |e, place| {
-            e.store(layout.storage, value, None, place.address, place.offset);
+            if layout.traced && reduced.is_some() {
+                e.store_reference(place, value, None, reduced);
+            } else {
+                e.store(layout.storage, value, None, place.address, place.offset);
+            }
         });
     }
 

@@ -133,6 +133,7 @@ impl Emitter<'_> {
     /// its result and the only use of it; the return value says whether the branch was replaced too.
     fn lower_op(&mut self, op: GcOp, call: Inst, branch: Option<Inst>) -> bool {
         use GcOp::*;
+        let reduced = self.gc.reduced.get(&call).copied();
         let args: smallvec::SmallVec<[Value; 8]> = self.pos.func.dfg.inst_args(call).into();
         self.context = args[0];
         let args = &args[1..];
@@ -148,7 +149,7 @@ impl Emitter<'_> {
                 Some(self.struct_get(ty, field, extend, null(nullable, Trap::NullStructReference), args[0]))
             }
             StructSet { ty, field, nullable } => {
-                self.struct_set(ty, field, null(nullable, Trap::NullStructReference), args[0], args[1]);
+                self.struct_set(ty, field, null(nullable, Trap::NullStructReference), reduced, args[0], args[1]);
                 None
             }
             ArrayNew { ty } => Some(self.array_new(ty, Some(args[0]), args[1])),
@@ -166,12 +167,12 @@ impl Emitter<'_> {
             }
             ArraySet { ty, nullable, in_bounds } => {
                 let check = check(nullable, in_bounds);
-                self.array_set(ty, check, args[0], args[1], args[2]);
+                self.array_set(ty, check, reduced, args);
                 None
             }
             ArrayLen { nullable } => Some(self.array_len(null(nullable, Trap::NullArrayReference), args[0])),
             ArrayFill { ty, nullable } => {
-                self.array_fill(ty, null(nullable, Trap::NullArrayReference), args);
+                self.array_fill(ty, null(nullable, Trap::NullArrayReference), reduced, args);
                 None
             }
             ArrayCopy { .. } => self.call(crate::abi::Builtin::ArrayCopy, args),

@@ -6,14 +6,14 @@ use cranelift_entity::SecondaryMap;
 
 /// Position of a block in reverse postorder. Every block comes after those that dominate it; an edge to the same or a smaller
 /// index closes a loop.
-pub(super) type Index = u32;
+pub(in crate::gc) type Index = u32;
 
 const UNREACHABLE: Index = u32::MAX;
 
 /// The graph. Several branches from one block to another are one edge.
-pub(super) struct Cfg {
+pub(in crate::gc) struct Cfg {
     /// The blocks in order.
-    pub(super) order: Vec<Block>,
+    pub(in crate::gc) order: Vec<Block>,
     index: SecondaryMap<Block, Index>,
     preds: Rows<Index>,
     /// Each successor, with the position of this block among the successor's predecessors.
@@ -21,14 +21,14 @@ pub(super) struct Cfg {
 }
 
 /// A vector of vectors in two allocations.
-pub(super) struct Rows<T> {
+pub(in crate::gc) struct Rows<T> {
     ends: Vec<u32>,
     items: Vec<T>,
 }
 
 impl<T: Copy> Rows<T> {
     /// Distributes `(row, item)` pairs, keeping the order within each row.
-    pub(super) fn collect(rows: usize, pairs: impl Iterator<Item = (u32, T)> + Clone, filler: T) -> Rows<T> {
+    pub(in crate::gc) fn collect(rows: usize, pairs: impl Iterator<Item = (u32, T)> + Clone, filler: T) -> Rows<T> {
         let mut ends = vec![0u32; rows];
         for (row, _) in pairs.clone() {
             ends[row as usize] += 1;
@@ -49,14 +49,14 @@ impl<T: Copy> Rows<T> {
     }
 
     /// One row.
-    pub(super) fn row(&self, row: u32) -> &[T] {
+    pub(in crate::gc) fn row(&self, row: u32) -> &[T] {
         let start = row.checked_sub(1).map_or(0, |before| self.ends[before as usize]);
         &self.items[start as usize..self.ends[row as usize] as usize]
     }
 }
 
 impl Cfg {
-    pub(super) fn new(func: &Function) -> Cfg {
+    pub(in crate::gc) fn new(func: &Function) -> Cfg {
         let (order, index) = reverse_postorder(func);
         // Edges by source, each destination once. `seen` holds the source that reached a block last.
         let mut edges: Vec<(Index, Index)> = Vec::new();
@@ -85,27 +85,27 @@ impl Cfg {
     }
 
     /// A block's position, if it is reachable.
-    pub(super) fn index(&self, block: Block) -> Option<Index> {
+    pub(in crate::gc) fn index(&self, block: Block) -> Option<Index> {
         Some(self.index[block]).filter(|&i| i != UNREACHABLE)
     }
 
     /// Reachable predecessors.
-    pub(super) fn preds(&self, block: Index) -> &[Index] {
+    pub(in crate::gc) fn preds(&self, block: Index) -> &[Index] {
         self.preds.row(block)
     }
 
     /// Successors, each with the position of `block` among its predecessors.
-    pub(super) fn succs(&self, block: Index) -> &[(Index, u32)] {
+    pub(in crate::gc) fn succs(&self, block: Index) -> &[(Index, u32)] {
         self.succs.row(block)
     }
 
     /// Whether several blocks lead to this one.
-    pub(super) fn is_merge(&self, block: Index) -> bool {
+    pub(in crate::gc) fn is_merge(&self, block: Index) -> bool {
         self.preds(block).len() > 1
     }
 
     /// Whether an edge from inside closes a loop here.
-    pub(super) fn is_loop_header(&self, block: Index) -> bool {
+    pub(in crate::gc) fn is_loop_header(&self, block: Index) -> bool {
         self.preds(block).iter().any(|&pred| pred >= block)
     }
 }

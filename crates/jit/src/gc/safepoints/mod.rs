@@ -9,7 +9,7 @@
 //! Cranelift keeps the result intact because a slot is ordinary memory and a call is a fence: no load after the call is
 //! answered with a value from before it.
 
-mod cfg;
+pub(super) mod cfg;
 mod edges;
 mod liveness;
 mod plan;

@@ -5,6 +5,7 @@
 
 mod barriers;
 mod casts;
+mod elisions;
 mod machine;
 mod objects;
 mod operations;
@@ -12,7 +13,7 @@ mod policy;
 mod random;
 mod sandbox;
 
-use super::lower::{LowerEnv, lower};
+use super::lower::LowerEnv;
 use super::{FuncGc, GcOp};
 use crate::abi::InstanceLayout;
 use crate::compile::Settings;
@@ -319,7 +320,7 @@ impl Fixture {
 
     /// Lowers a function and verifies it.
     fn lower(&self, func: &mut Function, gc: &mut FuncGc) {
-        lower(func, gc, &self.env());
+        super::expand(func, gc, &self.env());
         verify(func);
     }
 
