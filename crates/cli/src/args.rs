@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::bench::args::{BenchArgs, ChildArgs};
 use crate::limits::LimitArgs;
 use crate::sizes;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -27,6 +28,7 @@ Examples:
   heapwright compile -o program.hwm program.wasm && heapwright run program.hwm
   heapwright inspect program.wasm
   heapwright wast --collector all gc/struct.wast
+  heapwright bench --peers node binary_trees sieve=1000000
 
 `heapwright COMMAND --help` says more about a command.";
 
@@ -37,6 +39,10 @@ pub(crate) enum Command {
     Cache(CacheCommand),
     Wast(WastArgs),
     Inspect(InspectArgs),
+    Bench(BenchArgs),
+    /// One measured process of `bench`
+    #[command(hide = true)]
+    BenchChild(Box<ChildArgs>),
     Collectors(CollectorsArgs),
 }
 
@@ -397,6 +403,10 @@ Examples:
 
 fn collector_name() -> PossibleValuesParser {
     PossibleValuesParser::new(Collector::all().map(|c| c.name()))
+}
+
+pub(crate) fn collector_name_or_none() -> impl TypedValueParser<Value = String> {
+    PossibleValuesParser::new(Collector::all().map(|c| c.name()).chain(["none"]))
 }
 
 fn collector_name_or_all() -> impl TypedValueParser<Value = String> {

@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 mod args;
+mod bench;
 mod cache;
 mod collectors;
 mod compile;
@@ -36,6 +37,8 @@ fn main() -> ExitCode {
         Command::Cache(args) => cache::run(&args),
         Command::Wast(args) => script::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::BenchChild(args) => bench::child::run(&args),
         Command::Collectors(args) => collectors::run(&args),
     };
     match ended {

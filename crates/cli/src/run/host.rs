@@ -34,6 +34,12 @@ impl Host {
         Ok(Host { wasi, chars: CharOutput::new() })
     }
 
+    /// A world with standard streams and nothing else but one environment variable: some hosts cannot offer none.
+    pub(crate) fn bare(name: &str) -> Result<Host, Failure> {
+        let wasi = WasiCtx::builder().inherit_stdio().arg(name).env("LANG", "C");
+        Ok(Host { wasi: wasi.build().map_err(Failure::unusable)?, chars: CharOutput::new() })
+    }
+
     /// Sends what the guest has printed.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let wasi = self.wasi.flush();

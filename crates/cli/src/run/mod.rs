@@ -2,7 +2,7 @@
 
 mod chars;
 mod ending;
-mod host;
+pub(crate) mod host;
 mod invoke;
 mod stats;
 

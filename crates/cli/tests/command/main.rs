@@ -1,5 +1,6 @@
 //! The command as a user meets it: output, messages and exit codes.
 
+mod bench;
 mod compiled;
 mod inspect;
 mod listeners;
