@@ -130,7 +130,8 @@ fn ms(value: Option<f64>) -> String {
         None => dash(),
         Some(v) if v >= 100.0 => format!("{v:.0}"),
         Some(v) if v >= 10.0 => format!("{v:.1}"),
-        Some(v) => format!("{v:.2}"),
+        Some(v) if v >= 0.1 || v == 0.0 => format!("{v:.2}"),
+        Some(v) => format!("{v:.5}"),
     }
 }
 
