@@ -1,5 +1,6 @@
 //! Settings of an engine.
 
+use crate::InstanceAllocationStrategy;
 use crate::listeners::Shared;
 use crate::{EventSink, ProfilingStrategy, Result};
 use anyhow::bail;
@@ -95,6 +96,9 @@ pub struct Config {
     pub(crate) profiler: ProfilingStrategy,
     pub(crate) cache: Option<Cache>,
     pub(crate) compilation: Compilation,
+    pub(crate) allocation: InstanceAllocationStrategy,
+    pub(crate) memory_init_cow: bool,
+    pub(crate) memory64_reservation: u64,
     pub(crate) backtraces: bool,
     pub(crate) stack_watermark: bool,
     pub(crate) backtrace_details: WasmBacktraceDetails,
@@ -128,6 +132,9 @@ impl Default for Config {
             max_object_size: u64::MAX,
             events: None,
             profiler: ProfilingStrategy::None,
+            allocation: InstanceAllocationStrategy::OnDemand,
+            memory_init_cow: true,
+            memory64_reservation: 64 << 30,
             backtraces: true,
             stack_watermark: true,
             backtrace_details: WasmBacktraceDetails::default(),
@@ -231,6 +238,28 @@ impl Config {
     pub fn signals_based_traps(&mut self, enable: bool) -> &mut Self {
         self.signals = Some(enable);
         self.settings.signal_traps = enable;
+        self
+    }
+
+    /// How instances are allocated. Default on demand. With a pool, [`Module::new`](crate::Module::new) refuses modules that its limits do
+    /// not allow, and making a store or an instance fails with a [`PoolConcurrencyLimitError`](crate::PoolConcurrencyLimitError) while all
+    /// slots of a kind are in use.
+    pub fn allocation_strategy(&mut self, strategy: impl Into<InstanceAllocationStrategy>) -> &mut Self {
+        self.allocation = strategy.into();
+        self
+    }
+
+    /// Whether the initial contents of memories are mapped copy-on-write from a file in memory rather than copied, where data segments allow it
+    /// and it pays. Default on.
+    pub fn memory_init_cow(&mut self, enable: bool) -> &mut Self {
+        self.memory_init_cow = enable;
+        self
+    }
+
+    /// Bytes of address space for a memory with 64-bit addresses that declares no smaller maximum; it cannot grow beyond this (or its
+    /// minimum, if that is larger). Default 64 GiB.
+    pub fn memory64_reservation(&mut self, bytes: u64) -> &mut Self {
+        self.memory64_reservation = bytes;
         self
     }
 

@@ -1,10 +1,10 @@
 //! The engine.
 
 use crate::listeners::Shared;
-use crate::{Collector, Compilation, Config, ProfilingStrategy, Result, WasmBacktraceDetails};
+use crate::{Collector, Compilation, Config, PoolingAllocatorMetrics, ProfilingStrategy, Result, WasmBacktraceDetails};
 use anyhow::{Context as _, bail};
 use heapwright_jit::Target;
-use heapwright_vm::{Runtime, StoreConfig};
+use heapwright_vm::{Allocation, Runtime, StoreConfig};
 use std::sync::Arc;
 
 /// Configuration, compiler and types, shared by modules and stores. Cloning is cheap.
@@ -55,7 +55,15 @@ impl Engine {
             );
         }
         config.profiler.start().context("cannot open the file for profilers")?;
-        let runtime = Runtime::new(config.settings.clone(), config.collector.0.create)?;
+        let runtime = Runtime::with_allocation(
+            config.settings.clone(),
+            config.collector.0.create,
+            &Allocation {
+                strategy: config.allocation.to_vm(),
+                memory_images: config.memory_init_cow,
+                memory64_reservation: config.memory64_reservation,
+            },
+        )?;
         let backtrace_details = match config.backtrace_details {
             WasmBacktraceDetails::Enable => true,
             WasmBacktraceDetails::Disable => false,
@@ -145,6 +153,11 @@ impl Engine {
     pub(crate) fn is_lazy(&self) -> bool {
         let Config { compilation, profiler, .. } = self.config();
         *compilation == Compilation::Lazy && *profiler == ProfilingStrategy::None
+    }
+
+    /// What the pool's slots are doing; `None` when instances are allocated on demand.
+    pub fn pooling_allocator_metrics(&self) -> Option<PoolingAllocatorMetrics> {
+        self.runtime().pool_metrics().map(PoolingAllocatorMetrics)
     }
 
     pub(crate) fn runtime(&self) -> &Arc<Runtime> {

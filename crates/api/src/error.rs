@@ -3,7 +3,7 @@
 use crate::store::StoreOpaque;
 use crate::{Error, ExnRef, OwnedRooted, WasmBacktrace};
 use heapwright_gc_heap::AllocError;
-use heapwright_vm::{CallError, GrowthRefused, InstantiateError, TrapDetail};
+use heapwright_vm::{CallError, GrowthRefused, InstantiateError, ResourceError, TrapDetail};
 use std::fmt;
 use std::sync::Arc;
 
@@ -162,6 +162,14 @@ pub(crate) fn from_instantiate(store: &mut StoreOpaque, error: InstantiateError)
         InstantiateError::Link(e) => e.into(),
         InstantiateError::Call(e) => from_call(store, e),
         InstantiateError::Resource(what) => Error::msg(what),
+        InstantiateError::Exhausted(e) => e.into(),
+    }
+}
+
+pub(crate) fn from_resource(error: ResourceError) -> Error {
+    match error {
+        ResourceError::Memory(e) => e.into(),
+        ResourceError::Exhausted(e) => e.into(),
     }
 }
 

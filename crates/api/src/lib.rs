@@ -20,6 +20,13 @@
 //! another store, is an error.
 //!
 //! The collector is chosen by [`Config::collector`]: see [`Collector::all`].
+//!
+//! # Threads
+//!
+//! [`Engine`], [`Module`] and [`Linker`] are `Send` and `Sync`: one engine serves all threads, which compile and instantiate at the same time.
+//! A [`Store`] is `Send` when its data is: it may move between threads, and runs on the thread that calls into it. Calls are synchronous: there is
+//! no `call_async`, which would run the guest on a stack of its own (a fiber) and suspend it while the host waits. To keep a guest from
+//! holding a thread, give it one.
 
 #![forbid(unsafe_op_in_unsafe_fn)]
 
@@ -37,6 +44,7 @@ mod limits;
 mod linker;
 pub mod listeners;
 mod module;
+mod pooling;
 mod refs;
 mod roots;
 mod shapes;
@@ -63,6 +71,7 @@ pub use heapwright_gc_heap::{
     Phase, SizingPolicy, Space, Spec,
 };
 pub use heapwright_jit::artifact::ArtifactError;
+pub use heapwright_vm::PoolConcurrencyLimitError;
 pub use heapwright_vm::{
     Growth, GrowthRefused, InterruptHandle, ProfilingStrategy, ResourceLimiter, StoreLimits, StoreLimitsBuilder,
 };
@@ -70,6 +79,7 @@ pub use instance::Instance;
 pub use limits::UpdateDeadline;
 pub use linker::Linker;
 pub use module::{ExportType, ImportType, Module, ModuleFunction, ResourcesRequired};
+pub use pooling::{InstanceAllocationStrategy, PoolingAllocationConfig, PoolingAllocatorMetrics, SlotMetrics};
 pub use refs::{
     AnyRef, ArrayAccessor, ArrayAllocator, ArrayRef, ArrayRefPre, EqRef, ExnRef, ExternRef, FieldAccessor, GcRefKind,
     I31, Identity, Scalar, StringEncoding, StructAllocator, StructRef, StructRefPre,
@@ -79,3 +89,16 @@ pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use typed::{IntoFunc, TypedFunc, WasmParams, WasmResults, WasmReturn, WasmTy};
 pub use types::{ArrayType, FieldType, FuncType, HeapType, Mutability, RefType, StorageType, StructType, ValType};
 pub use values::{Ref, V128, Val};
+
+// What embedders with threads rely on.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    const fn movable<T: Send>() {}
+    shared::<Config>();
+    shared::<Engine>();
+    shared::<Module>();
+    shared::<Linker<()>>();
+    shared::<WasmBacktrace>();
+    shared::<ThrownException>();
+    movable::<Store<()>>();
+};

@@ -1,6 +1,6 @@
 //! Stores and the ways to reach one.
 
-use crate::error::ThrownException;
+use crate::error::{ThrownException, from_resource};
 use crate::gc_error::GcError;
 use crate::refs::Identities;
 use crate::shapes::Shape;
@@ -99,10 +99,11 @@ impl<T> Store<T> {
     ///
     /// # Errors
     ///
-    /// When address space cannot be reserved.
+    /// When address space cannot be reserved; [`PoolConcurrencyLimitError`](crate::PoolConcurrencyLimitError) when the pool's GC heaps are
+    /// all in use.
     pub fn new(engine: &Engine, data: T) -> Result<Store<T>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let mut vm = vm::Store::new(engine.runtime(), engine.store_config())?;
+        let mut vm = vm::Store::new(engine.runtime(), engine.store_config()).map_err(from_resource)?;
         vm.set_max_object(engine.config().max_object_size);
         let opaque = StoreOpaque {
             vm,

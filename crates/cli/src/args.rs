@@ -5,7 +5,7 @@ use crate::limits::LimitArgs;
 use crate::sizes;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use heapwright::{Collector, Compilation, Config, SizingPolicy, WasmBacktraceDetails};
+use heapwright::{Collector, Compilation, Config, InstanceAllocationStrategy, SizingPolicy, WasmBacktraceDetails};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -245,6 +245,14 @@ pub(crate) struct EngineArgs {
     #[arg(long)]
     pub(crate) no_backtrace: bool,
 
+    /// Take memory from a pool of slots, as embedders with many instances do, instead of mapping it
+    #[arg(long, hide_short_help = true)]
+    pub(crate) pooling_allocator: bool,
+
+    /// Copy the initial contents of memories even where they could be mapped
+    #[arg(long, hide_short_help = true)]
+    pub(crate) no_memory_cow: bool,
+
     #[command(flatten)]
     pub(crate) dev: DevArgs,
 
@@ -441,6 +449,7 @@ impl EngineArgs {
             .heap_policy(policy)
             .wasm_backtrace(!self.no_backtrace)
             .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+            .memory_init_cow(!self.no_memory_cow)
             .zeal(self.dev.zeal)
             .stack_watermark(!self.dev.no_stack_watermark)
             .optimize(!self.dev.no_optimize)
@@ -456,6 +465,9 @@ impl EngineArgs {
                 Pass::RedundancyElimination => config.redundancy_elimination(false),
                 Pass::ScalarReplacement => config.scalar_replacement(false),
             };
+        }
+        if self.pooling_allocator {
+            config.allocation_strategy(InstanceAllocationStrategy::pooling());
         }
         match (self.initial_heap, self.max_heap) {
             (Some(initial), Some(max)) if initial > max => {

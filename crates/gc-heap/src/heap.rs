@@ -283,6 +283,11 @@ impl Heap {
         self.max_object = bytes.clamp(u64::from(MAX_INLINE_LIMIT), MAX_CAPACITY);
     }
 
+    /// Ends the heap and gives its memory back, as it is: [`HeapMemory::reset`] makes it fit for another heap.
+    pub fn into_memory(mut self) -> HeapMemory {
+        self.memory.take()
+    }
+
     /// The collector's declaration.
     pub fn spec(&self) -> &'static Spec {
         self.spec

@@ -44,6 +44,8 @@ impl std::error::Error for MemoryError {}
 
 /// Where the memory came from. Accesses never look at it.
 enum Backing {
+    /// There is none: the memory was taken away.
+    None,
     /// A reservation of `RESERVATION_BYTES + GUARD_BYTES` at the base.
     Mapped,
     /// A zeroed allocation at the base; the null page is part of it and refused by the accessors.
@@ -59,6 +61,9 @@ pub struct HeapMemory {
     base: *mut u8,
     /// Committed bytes after the null page.
     usable: u64,
+    /// Bytes after the null page that the system gives access to: at least `usable`. What is beyond `usable` is zero unless
+    /// forged references wrote there.
+    accessible: u64,
     /// What `usable` may become.
     max_usable: u64,
     page: u64,
@@ -76,6 +81,7 @@ unsafe impl Sync for HeapMemory {}
 impl Drop for HeapMemory {
     fn drop(&mut self) {
         match self.backing {
+            Backing::None => {}
             // SAFETY: the reservation was made by `reserve` with this base and size, and no reference into it
             // outlives the value that lent it.
             Backing::Mapped => unsafe {
@@ -122,6 +128,7 @@ impl HeapMemory {
         Ok(HeapMemory {
             base: base.cast(),
             usable: 0,
+            accessible: 0,
             max_usable: RESERVATION_BYTES - NULL_PAGE,
             page: rustix::param::page_size() as u64,
             backing: Backing::Mapped,
@@ -138,12 +145,21 @@ impl HeapMemory {
         if base.is_null() {
             std::alloc::handle_alloc_error(layout);
         }
-        HeapMemory { base, usable: 0, max_usable, page: 4096, backing: Backing::Vec(layout), side: SideMemory::none() }
+        HeapMemory {
+            base,
+            usable: 0,
+            accessible: 0,
+            max_usable,
+            page: 4096,
+            backing: Backing::Vec(layout),
+            side: SideMemory::none(),
+        }
     }
 
     /// Gives the memory its side tables, in place of any that it had: beside the reservation, or in another byte vector.
     pub fn with_side_tables(mut self, tables: &'static [SideTable]) -> Result<HeapMemory, MemoryError> {
         self.side = match self.backing {
+            Backing::None => SideMemory::none(),
             Backing::Mapped => SideMemory::reserve(tables)?,
             Backing::Vec(_) => SideMemory::in_vec(tables, self.max_end())?,
         };
@@ -185,14 +201,18 @@ impl HeapMemory {
         if end <= start {
             return Ok(());
         }
-        if let Backing::Mapped = self.backing {
+        let open = start.max(NULL_PAGE + self.accessible);
+        if let Backing::Mapped = self.backing
+            && open < end
+        {
             use rustix::mm::{MprotectFlags, mprotect};
-            let size = (end - start) as usize;
-            // SAFETY: `[start, end)` lies inside the reservation, beyond what is committed, so nothing refers to it.
+            let size = (end - open) as usize;
+            // SAFETY: `[open, end)` lies inside the reservation, beyond what is committed, so nothing refers to it.
             let changed = unsafe {
-                mprotect(self.base.add(start as usize).cast(), size, MprotectFlags::READ | MprotectFlags::WRITE)
+                mprotect(self.base.add(open as usize).cast(), size, MprotectFlags::READ | MprotectFlags::WRITE)
             };
             changed.map_err(|e| MemoryError(format!("cannot commit {size} bytes of a GC heap: {e}")))?;
+            self.accessible = end - NULL_PAGE;
         }
         self.side.commit_to(end)?;
         self.usable = end - NULL_PAGE;
@@ -213,12 +233,54 @@ impl HeapMemory {
             let size = (end - start) as usize;
             let given_back = match self.backing {
                 Backing::Mapped => rustix::mm::madvise(at.cast(), size, rustix::mm::Advice::LinuxDontNeed).is_ok(),
-                Backing::Vec(_) => false,
+                Backing::Vec(_) | Backing::None => false,
             };
             if !given_back {
                 at.write_bytes(0, size);
             }
         }
+    }
+
+    /// Makes the memory as good as new, side tables included: nothing is committed, everything is zero. The first `keep` bytes of
+    /// what was committed are overwritten and stay resident, the rest goes back to the system; access rights stay, so that the next use need not
+    /// ask for them again.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses: then the memory must not be used again.
+    pub fn reset(&mut self, keep: u64) -> Result<(), MemoryError> {
+        let all = self.usable.max(self.accessible);
+        let kept = match self.backing {
+            Backing::Mapped => keep.min(all) / self.page * self.page,
+            Backing::Vec(_) | Backing::None => all,
+        };
+        // SAFETY: the bytes after the null page are accessible, and `&mut self` proves that nobody looks at them.
+        unsafe {
+            if all > 0 {
+                self.base.add(NULL_PAGE as usize).write_bytes(0, kept as usize);
+            }
+            if kept < all {
+                let (at, size) = (self.base.add((NULL_PAGE + kept) as usize), (all - kept) as usize);
+                rustix::mm::madvise(at.cast(), size, rustix::mm::Advice::LinuxDontNeed)
+                    .map_err(|e| MemoryError(format!("cannot give back {size} bytes of a GC heap: {e}")))?;
+            }
+        }
+        self.usable = 0;
+        self.side.reset()
+    }
+
+    /// Takes the memory out, leaving none: no offset is valid any more.
+    pub(crate) fn take(&mut self) -> HeapMemory {
+        let none = HeapMemory {
+            base: core::ptr::null_mut(),
+            usable: 0,
+            accessible: 0,
+            max_usable: 0,
+            page: self.page,
+            backing: Backing::None,
+            side: SideMemory::none(),
+        };
+        core::mem::replace(self, none)
     }
 
     /// The side tables' declaration.

@@ -98,6 +98,8 @@ struct Placed {
     table: SideTable,
     start: usize,
     committed: usize,
+    /// What the system gives access to: at least `committed`.
+    accessible: usize,
 }
 
 /// Where the memory came from.
@@ -151,8 +153,12 @@ impl SideMemory {
             base: core::ptr::null_mut(),
             bytes: 0,
             declared: &[],
-            placed: [Placed { table: SideTable { name: "", granule: 8, bits: 8 }, start: 0, committed: 0 };
-                NUM_SIDE_TABLES],
+            placed: [Placed {
+                table: SideTable { name: "", granule: 8, bits: 8 },
+                start: 0,
+                committed: 0,
+                accessible: 0,
+            }; NUM_SIDE_TABLES],
             page: VEC_PAGE,
             backing: Backing::None,
         }
@@ -168,7 +174,7 @@ impl SideMemory {
         let mut at = 0;
         for (placed, table) in memory.placed.iter_mut().zip(tables) {
             table.check().map_err(MemoryError)?;
-            *placed = Placed { table: *table, start: at as usize, committed: 0 };
+            *placed = Placed { table: *table, start: at as usize, committed: 0, accessible: 0 };
             at += table.bytes(end).next_multiple_of(page) + guard;
         }
         memory.bytes = at as usize;
@@ -234,18 +240,41 @@ impl SideMemory {
             if to <= placed.committed {
                 continue;
             }
-            if let Backing::Mapped = self.backing {
+            if let Backing::Mapped = self.backing
+                && to > placed.accessible
+            {
                 use rustix::mm::{MprotectFlags, mprotect};
-                let size = to - placed.committed;
+                let size = to - placed.accessible;
                 // SAFETY: the bytes lie in the table's part of the reservation, beyond what is committed, so nothing refers
                 // to them.
                 let changed = unsafe {
-                    let at = self.base.add(placed.start + placed.committed);
+                    let at = self.base.add(placed.start + placed.accessible);
                     mprotect(at.cast(), size, MprotectFlags::READ | MprotectFlags::WRITE)
                 };
                 changed.map_err(|e| MemoryError(format!("cannot commit {size} bytes of a side table: {e}")))?;
+                placed.accessible = to;
             }
             placed.committed = to;
+        }
+        Ok(())
+    }
+
+    /// Makes the tables as good as new: nothing is committed, everything is zero. Access rights stay.
+    pub(crate) fn reset(&mut self) -> Result<(), MemoryError> {
+        for placed in &mut self.placed[..self.declared.len()] {
+            let all = core::mem::take(&mut placed.committed).max(placed.accessible);
+            if all == 0 {
+                continue;
+            }
+            // SAFETY: the bytes are accessible and part of the table, and `&mut self` proves that nobody looks at them.
+            unsafe {
+                let at = self.base.add(placed.start);
+                match self.backing {
+                    Backing::Mapped => rustix::mm::madvise(at.cast(), all, rustix::mm::Advice::LinuxDontNeed)
+                        .map_err(|e| MemoryError(format!("cannot give back {all} bytes of a side table: {e}")))?,
+                    Backing::Vec(_) | Backing::None => at.write_bytes(0, all),
+                }
+            }
         }
         Ok(())
     }

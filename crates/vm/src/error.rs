@@ -1,6 +1,6 @@
 //! What can go wrong, as values.
 
-use crate::{LoadedModule, Symbol};
+use crate::{LoadedModule, PoolConcurrencyLimitError, ResourceError, Symbol};
 use heapwright_gc_heap::{AllocError, HeapCorrupted, MemoryError};
 use heapwright_jit::CompileError;
 use heapwright_jit::abi::Trap;
@@ -234,6 +234,8 @@ pub enum InstantiateError {
     Call(CallError),
     /// The system gave no memory, or a limit of this implementation or of the embedder was reached.
     Resource(String),
+    /// The pool is used up for now. Nothing of the instance was made.
+    Exhausted(PoolConcurrencyLimitError),
 }
 
 impl fmt::Display for InstantiateError {
@@ -242,6 +244,7 @@ impl fmt::Display for InstantiateError {
             InstantiateError::Link(e) => e.fmt(f),
             InstantiateError::Call(e) => e.fmt(f),
             InstantiateError::Resource(what) => f.write_str(what),
+            InstantiateError::Exhausted(e) => e.fmt(f),
         }
     }
 }
@@ -266,6 +269,15 @@ impl From<MemoryError> for InstantiateError {
     }
 }
 
+impl From<ResourceError> for InstantiateError {
+    fn from(e: ResourceError) -> Self {
+        match e {
+            ResourceError::Memory(e) => e.into(),
+            ResourceError::Exhausted(e) => InstantiateError::Exhausted(e),
+        }
+    }
+}
+
 /// Why a module or a runtime could not be made ready.
 #[derive(Debug)]
 pub enum LoadError {
@@ -273,6 +285,8 @@ pub enum LoadError {
     Compile(CompileError),
     /// The system gave no memory.
     Memory(MemoryError),
+    /// Its instances could never be made: what of it exceeds the pool's limits.
+    Unfit(String),
     /// Signal handlers could not be installed.
     Signals(std::io::Error),
     /// A compiled module is refused.
@@ -286,6 +300,7 @@ impl fmt::Display for LoadError {
         match self {
             LoadError::Compile(e) => e.fmt(f),
             LoadError::Memory(e) => e.fmt(f),
+            LoadError::Unfit(what) => write!(f, "the module does not fit the instance pool: {what}"),
             LoadError::Signals(e) => write!(f, "cannot install signal handlers: {e}"),
             LoadError::Artifact(e) => e.fmt(f),
             LoadError::File(e) => write!(f, "cannot read the compiled module: {e}"),

@@ -25,6 +25,7 @@ mod lazy;
 mod limits;
 mod mapping;
 mod module;
+mod pool;
 mod profiling;
 mod runtime;
 mod signals;
@@ -41,8 +42,9 @@ pub use error::{Backtrace, CallError, Frame, InstantiateError, LinkError, LoadEr
 pub use ids::{Extern, FuncId, GlobalId, InstanceId, MemoryId, TableId, TagId};
 pub use limits::{Growth, GrowthRefused, ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use module::LoadedModule;
+pub use pool::{AllocationStrategy, PoolConcurrencyLimitError, PoolConfig, PoolMetrics, ResourceError, SlotMetrics};
 pub use profiling::ProfilingStrategy;
-pub use runtime::{CollectorFactory, Runtime};
+pub use runtime::{Allocation, CollectorFactory, Runtime};
 pub use store::{
     EpochCallback, Epochs, HostCall, HostFn, HostRoots, InterruptHandle, RootId, RootScope, Store, StoreConfig,
     StoreState,

@@ -1,7 +1,9 @@
 //! Address space: reservations of which a growing prefix is committed.
 
+use crate::pool::faults;
 use heapwright_gc_heap::MemoryError;
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap};
+use rustix::fd::OwnedFd;
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -26,6 +28,7 @@ unsafe impl Sync for Reservation {}
 impl Reservation {
     /// Reserves `size` bytes (rounded up to pages, at least one); nothing is committed.
     pub(crate) fn new(size: u64) -> Result<Reservation, MemoryError> {
+        faults::point()?;
         let refused = || MemoryError(format!("cannot reserve {size} bytes of address space"));
         let size = usize::try_from(size).ok().and_then(|s| s.max(1).checked_next_multiple_of(page_size()));
         let size = size.ok_or_else(refused)?;
@@ -82,6 +85,7 @@ impl Reservation {
         let refused = || MemoryError(format!("cannot commit {end} of {} bytes", self.size));
         let end = end.checked_next_multiple_of(page_size()).filter(|&end| end <= self.size).ok_or_else(refused)?;
         if end > self.committed {
+            faults::point()?;
             // SAFETY: the range lies inside the reservation, beyond what is committed, so nothing refers to it.
             let changed = unsafe {
                 let start = self.base.add(self.committed).cast();
@@ -91,6 +95,77 @@ impl Reservation {
             self.committed = end;
         }
         Ok(())
+    }
+
+    /// Makes the first `end` bytes (rounded up to pages) and no others readable and writable; new ones are zero.
+    pub(crate) fn commit_exactly(&mut self, end: usize) -> Result<(), MemoryError> {
+        self.commit_to(end)?;
+        let end = end.next_multiple_of(page_size());
+        if end < self.committed {
+            faults::point()?;
+            // SAFETY: the range is this value's, and no reference into it is alive: `&mut self`.
+            let changed = unsafe { mprotect(self.base.add(end).cast(), self.committed - end, MprotectFlags::empty()) };
+            changed
+                .map_err(|e| MemoryError(format!("cannot take access to {} bytes away: {e}", self.committed - end)))?;
+            self.committed = end;
+        }
+        Ok(())
+    }
+
+    /// Makes the first `used` bytes what they were when they were mapped: zero, or a file's contents. Of these, the whole pages among the first
+    /// `keep` bytes are overwritten with zeros (also where a file is mapped); the others are given back to the system.
+    pub(crate) fn clear(&mut self, used: usize, keep: usize) -> Result<(), MemoryError> {
+        assert!(used <= self.committed);
+        let keep = keep / page_size() * page_size();
+        let kept = keep.min(used);
+        // SAFETY: committed bytes of this value, and no reference into them is alive: `&mut self`.
+        unsafe { self.base.write_bytes(0, kept) };
+        let end = used.next_multiple_of(page_size());
+        if kept < used {
+            // SAFETY: whole pages of this value's mapping, as above.
+            let given = unsafe { madvise(self.base.add(kept).cast(), end - kept, Advice::LinuxDontNeed) };
+            given.map_err(|e| MemoryError(format!("cannot give back {} bytes: {e}", end - kept)))?;
+        }
+        Ok(())
+    }
+
+    /// Maps a file from its beginning over whole committed pages, copy-on-write.
+    pub(crate) fn map_file(&mut self, range: Range<usize>, file: &OwnedFd) -> Result<(), MemoryError> {
+        faults::point()?;
+        let (at, size) = self.whole_pages(&range);
+        // SAFETY: replaces committed pages of this value's mapping, and no reference into them is alive: `&mut self`.
+        let mapped = unsafe { mmap(at.cast(), size, rights(), MapFlags::PRIVATE | MapFlags::FIXED, file, 0) };
+        mapped.map_err(|e| MemoryError(format!("cannot map {size} bytes of a memory image: {e}")))?;
+        Ok(())
+    }
+
+    /// Maps zeros over whole committed pages, in place of a file.
+    pub(crate) fn map_zeros(&mut self, range: Range<usize>) -> Result<(), MemoryError> {
+        faults::point()?;
+        let (at, size) = self.whole_pages(&range);
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+        // SAFETY: as in `map_file`.
+        let mapped = unsafe { mmap_anonymous(at.cast(), size, rights(), flags) };
+        mapped.map_err(|e| MemoryError(format!("cannot map {size} bytes: {e}")))?;
+        Ok(())
+    }
+
+    fn whole_pages(&self, range: &Range<usize>) -> (*mut u8, usize) {
+        let page = page_size();
+        assert!(range.start.is_multiple_of(page) && range.end.is_multiple_of(page));
+        assert!(range.start <= range.end && range.end <= self.committed);
+        (self.base.wrapping_add(range.start), range.len())
+    }
+
+    /// Committed bytes.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else may access them while the borrow lasts.
+    pub(crate) unsafe fn bytes_mut(&mut self, range: Range<usize>) -> &mut [u8] {
+        assert!(range.start <= range.end && range.end <= self.committed);
+        // SAFETY: committed, and the caller's promise.
+        unsafe { core::slice::from_raw_parts_mut(self.base.add(range.start), range.len()) }
     }
 
     /// Takes the right to write away and gives the right to execute, for good.
@@ -156,6 +231,10 @@ impl Drop for FileBytes {
             let _ = unsafe { munmap(self.base.cast_mut().cast(), self.length) };
         }
     }
+}
+
+fn rights() -> ProtFlags {
+    ProtFlags::READ | ProtFlags::WRITE
 }
 
 pub(crate) fn page_size() -> usize {

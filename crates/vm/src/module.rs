@@ -2,6 +2,7 @@
 
 use crate::code::{CodeKind, CodeMapping, CodeObject, RegisteredCode, SourceMap};
 use crate::lazy::Lazy;
+use crate::pool::{MemoryImage, images_of};
 use crate::{ExternType, GlobalType, LoadError, Runtime, Symbol, TableType};
 use hashbrown::HashMap;
 use heapwright_gc_heap::{CompositeType, FuncType, HeapType, RefType, RegisteredTypes, TypeId, TypeRef, ValType};
@@ -9,6 +10,7 @@ use heapwright_jit::abi::SignatureKinds;
 use heapwright_jit::artifact::CompiledModule;
 use heapwright_jit::module::{ExternKind, Import, ImportType, ModuleInfo, TableInfo};
 use heapwright_jit::{Bodies, JUMP_STUB};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 /// A module that is ready to run: its code is mapped and registered, its types are canonical. Shared by all instances.
@@ -27,6 +29,9 @@ pub struct LoadedModule {
     lazy: Option<Lazy>,
     /// Made when somebody asks.
     source: OnceLock<SourceMap>,
+    /// Initial contents of the defined memories; made for the first instance.
+    images: OnceLock<Box<[Option<Arc<MemoryImage>>]>>,
+    instantiated: AtomicBool,
 }
 
 /// Where a module's text is to be had.
@@ -54,6 +59,7 @@ impl LoadedModule {
     ) -> Result<Arc<LoadedModule>, LoadError> {
         let compiled = Arc::new(compiled);
         let info = &compiled.info;
+        runtime.allocator().fits(info, &compiled.layout).map_err(LoadError::Unfit)?;
         let types = runtime.types().register(&info.rec_groups)?;
         let mut exceptions = Vec::with_capacity(info.tags.len());
         for &tag in &info.tags {
@@ -90,6 +96,8 @@ impl LoadedModule {
             compiled,
             lazy,
             source: OnceLock::new(),
+            images: OnceLock::new(),
+            instantiated: AtomicBool::new(false),
         });
         module.code.set_owner(Arc::downgrade(&module));
         Ok(module)
@@ -104,6 +112,16 @@ impl LoadedModule {
     pub fn to_artifact(&self) -> Vec<u8> {
         let _nothing_is_added = self.lazy.as_ref().map(Lazy::pause);
         self.runtime.compiler().write_artifact(&self.compiled, self.text(), &self.bytes)
+    }
+
+    /// Says that an instance is being made; true if there was none before.
+    pub(crate) fn first_instance(&self) -> bool {
+        !self.instantiated.swap(true, Relaxed)
+    }
+
+    /// The image of a defined memory (counted without imports), if it has one.
+    pub(crate) fn image(&self, defined: usize) -> Option<&Arc<MemoryImage>> {
+        self.images.get_or_init(|| images_of(self)).get(defined)?.as_ref()
     }
 
     fn source(&self) -> &SourceMap {

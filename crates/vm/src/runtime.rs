@@ -3,6 +3,7 @@
 use crate::code::{CodeKind, CodeMapping, CodeObject, RegisteredCode};
 use crate::mapping::FileBytes;
 use crate::module::Text;
+use crate::pool::{AllocationStrategy, Allocator, MemoryOptions, PoolMetrics};
 use crate::{Epochs, LoadError, LoadedModule, builtins, signals};
 use hashbrown::{HashMap, HashSet};
 use heapwright_gc_heap::{Collector, Spec, TypeRegistry};
@@ -24,6 +25,25 @@ pub struct Runtime {
     builtin_table: Box<[usize]>,
     stubs: Mutex<StubCache>,
     epochs: Epochs,
+    allocator: Allocator,
+}
+
+/// Where the memory of stores and instances comes from.
+#[derive(Clone, Debug)]
+pub struct Allocation {
+    /// From where.
+    pub strategy: AllocationStrategy,
+    /// Whether initial contents of memories are mapped copy-on-write rather than copied, where that pays.
+    pub memory_images: bool,
+    /// Bytes of address space for a memory with 64-bit addresses that declares no smaller maximum; it cannot grow beyond.
+    pub memory64_reservation: u64,
+}
+
+impl Default for Allocation {
+    /// On demand, with images, 64 GiB.
+    fn default() -> Self {
+        Allocation { strategy: AllocationStrategy::OnDemand, memory_images: true, memory64_reservation: 64 << 30 }
+    }
 }
 
 /// Stubs made so far. They live as long as the runtime.
@@ -54,6 +74,26 @@ impl Runtime {
     ///
     /// [`LoadError`].
     pub fn new(settings: Settings, collector: CollectorFactory) -> Result<Arc<Runtime>, LoadError> {
+        Runtime::with_allocation(settings, collector, &Allocation::default())
+    }
+
+    /// As [`new`](Self::new), with a choice of where memory comes from.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`].
+    pub fn with_allocation(
+        settings: Settings,
+        collector: CollectorFactory,
+        allocation: &Allocation,
+    ) -> Result<Arc<Runtime>, LoadError> {
+        let options = MemoryOptions {
+            guard: settings.memory_guard,
+            faults: settings.faults_trap(),
+            reservation64: allocation.memory64_reservation,
+            images: allocation.memory_images,
+        };
+        let allocator = Allocator::new(&allocation.strategy, options);
         let spec = collector().spec();
         let target = settings.target;
         if target == Target::Native {
@@ -75,6 +115,7 @@ impl Runtime {
             builtin_table: builtin_table.into(),
             stubs,
             epochs: Epochs::default(),
+            allocator,
         }))
     }
 
@@ -182,6 +223,15 @@ impl Runtime {
         let mapping = unsafe { CodeMapping::of_file(self.target(), file, &text) };
         let text = mapping.map_or(Text::Bytes(&bytes[text]), Text::Mapped);
         LoadedModule::new(self, module, text, wasm)
+    }
+
+    pub(crate) fn allocator(&self) -> &Allocator {
+        &self.allocator
+    }
+
+    /// What the pool's slots are doing; `None` without a pool.
+    pub fn pool_metrics(&self) -> Option<PoolMetrics> {
+        self.allocator.metrics()
     }
 
     pub(crate) fn new_collector(&self) -> Box<dyn Collector> {

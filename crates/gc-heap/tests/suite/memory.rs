@@ -146,3 +146,31 @@ fn the_whole_reservation_can_be_committed() {
     assert!(memory.load_u16(u32::MAX).is_err());
     assert!(memory.load_u32(NULL_PAGE_BYTES - 1).is_err());
 }
+
+#[test]
+fn a_reset_memory_is_as_good_as_new() {
+    const TABLES: &[SideTable] = &[SideTable { name: "marks", granule: 8, bits: 1 }];
+    let end = u64::from(NULL_PAGE_BYTES) + (1 << 17);
+    let mut all = vec![in_vec(256 << 10).with_side_tables(TABLES).unwrap()];
+    if !cfg!(miri) {
+        all.push(HeapMemory::reserve().unwrap().with_side_tables(TABLES).unwrap());
+    }
+    for mut memory in all {
+        let (base, sides) = (memory.base(), memory.side_bases());
+        for keep in [0, 5000, 1 << 20] {
+            memory.commit_to(end).unwrap();
+            memory.fill(NULL_PAGE_BYTES, 1 << 17, 0xee).unwrap();
+            memory.side_mut(0).fill(0xff);
+            memory.reset(keep).unwrap();
+            assert_eq!(memory.committed_end(), u64::from(NULL_PAGE_BYTES));
+            assert!(memory.load_u8(NULL_PAGE_BYTES).is_err() && memory.side(0).is_empty());
+            // First less than before, then more.
+            memory.commit_to(end - 65536).unwrap();
+            assert!(memory.load_u8((end - 65536) as u32).is_err());
+            memory.commit_to(end + 65536).unwrap();
+            assert!(memory.slice(NULL_PAGE_BYTES, (1 << 17) + 65536).unwrap().iter().all(|&b| b == 0), "keep {keep}");
+            assert!(memory.side(0).iter().all(|&b| b == 0));
+            assert_eq!((memory.base(), memory.side_bases()), (base, sides));
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The memory of an instance context.
 
+use crate::pool::{Allocator, ClearedSlot, ResourceError, Taken, faults};
 use heapwright_gc_heap::MemoryError;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
@@ -10,16 +11,29 @@ use std::ptr::NonNull;
 pub(crate) struct Block {
     at: NonNull<u8>,
     layout: Layout,
+    /// Whose memory it is; our own when `None`.
+    pooled: Option<Taken<ClearedSlot>>,
 }
 
 impl Block {
-    pub(crate) fn new(size: u32) -> Result<Block, MemoryError> {
+    pub(crate) fn new(allocator: &Allocator, size: u32) -> Result<Block, ResourceError> {
         let size = (size as usize).max(16);
         let refused = || MemoryError(format!("no memory for an instance of {size} bytes"));
         let layout = Layout::from_size_align(size, 16).map_err(|_| refused())?;
-        // SAFETY: the layout is not empty.
-        let at = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(refused)?;
-        Ok(Block { at, layout })
+        let mut pooled = allocator.block(size)?;
+        let at = match &mut pooled {
+            Some(slot) => {
+                slot.used = size;
+                slot.mapping.base()
+            }
+            None => {
+                faults::point()?;
+                // SAFETY: the layout is not empty.
+                unsafe { alloc_zeroed(layout) }
+            }
+        };
+        let at = NonNull::new(at).ok_or_else(refused)?;
+        Ok(Block { at, layout, pooled })
     }
 
     pub(crate) fn as_ptr(&self) -> *mut u8 {
@@ -47,7 +61,9 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout; the block goes with its store, whose compiled code has ended.
-        unsafe { dealloc(self.at.as_ptr(), self.layout) };
+        if self.pooled.is_none() {
+            // SAFETY: allocated in `new` with this layout; the block goes with its store, whose compiled code has ended.
+            unsafe { dealloc(self.at.as_ptr(), self.layout) };
+        }
     }
 }

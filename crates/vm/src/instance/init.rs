@@ -1,8 +1,9 @@
 //! Instantiation.
 
+use super::allocate::Parts;
 use super::{Block, Instance, Segment, link};
-use crate::store::CellBox;
-use crate::{CallError, Extern, GlobalId, InstanceId, InstantiateError, LoadedModule, MemoryId, Store, TableId, TagId};
+use crate::store::{CellBox, Memory, Table};
+use crate::{CallError, Extern, GlobalId, InstanceId, InstantiateError, LoadedModule, Store, TagId};
 use heapwright_gc_heap::{MemoryError, Value};
 use heapwright_jit::abi::{FuncEntry, FuncImport, InstanceLayout, Trap};
 use heapwright_jit::module::{ElementItems, ElementMode};
@@ -26,11 +27,9 @@ impl Store {
         assert!(Arc::ptr_eq(module.runtime(), self.runtime()), "the module belongs to another runtime");
         link::check(self, module, imports)?;
         self.state.check_count("instances", self.state.instances.len(), |limiter| limiter.instances())?;
-        if module.info().needs_heap {
-            self.heap()?;
-        }
-        let id = self.new_instance(module, imports)?;
-        self.define_cells(id, module)?;
+        let Parts { block, memories, tables } = self.allocate_parts(module)?;
+        let id = self.new_instance(module, imports, block);
+        self.define_cells(id, module, memories, tables);
         let funcs = self.link_functions(id, module, imports)?;
         let initialised = self.initialise(id, module);
         if let Err(e) = &initialised {
@@ -49,11 +48,10 @@ impl Store {
 
     /// Makes the instance with its block's constant part. From here on it is there, even if initialisation fails: what it
     /// wrote into imported tables may refer to it.
-    fn new_instance(&mut self, module: &Arc<LoadedModule>, imports: &[Extern]) -> Result<InstanceId, MemoryError> {
+    fn new_instance(&mut self, module: &Arc<LoadedModule>, imports: &[Extern], block: Block) -> InstanceId {
         let state = &mut self.state;
         let (info, layout) = (module.info(), &module.compiled().layout);
         let id = InstanceId(state.instances.len() as u32);
-        let block = Block::new(layout.size())?;
         block.write(InstanceLayout::STORE, state.context());
         block.write(InstanceLayout::HEAP_BASE, state.heap_base);
         block.write(InstanceLayout::TYPE_SPACE, state.runtime.types().space().base());
@@ -110,29 +108,28 @@ impl Store {
             elements: elements.collect(),
             dropped_data: vec![false; info.data.len()].into(),
         });
-        Ok(id)
+        id
     }
 
-    /// Makes the defined memories, tables and globals; contents are zero and null.
-    fn define_cells(&mut self, id: InstanceId, module: &LoadedModule) -> Result<(), InstantiateError> {
+    /// Gives the instance its memories, tables and globals; tables are null and globals zero.
+    fn define_cells(&mut self, id: InstanceId, module: &LoadedModule, memories: Vec<Memory>, tables: Vec<Table>) {
         let (info, layout) = (module.info(), &module.compiled().layout);
         let i = id.0 as usize;
-        for (n, &memory) in info.memories[info.imported_memories as usize..].iter().enumerate() {
-            let MemoryId(memory) = self.memory_new(memory)?;
+        for (n, mut memory) in memories.into_iter().enumerate() {
             let place = self.state.instances[i].block.place(layout.defined_memory(n as u32));
-            self.state.memories[memory as usize].set_cell(CellBox::in_block(place));
+            memory.set_cell(CellBox::in_block(place));
+            self.state.memories.push(memory);
         }
-        for (n, table) in (info.imported_tables..info.tables.len() as u32).enumerate() {
-            let TableId(table) = self.table_empty(module.table_type(table))?;
+        for (n, mut table) in tables.into_iter().enumerate() {
             let place = self.state.instances[i].block.place(layout.defined_table(n as u32));
-            self.state.tables[table as usize].set_cell(CellBox::in_block(place));
+            table.set_cell(CellBox::in_block(place));
+            self.state.tables.push(table);
         }
         self.state.globals.reserve(info.globals.len() - info.imported_globals as usize);
         for (n, global) in (info.imported_globals..info.globals.len() as u32).enumerate() {
             let place = self.state.instances[i].block.place(layout.defined_global(n as u32));
             self.state.push_global(module.global_type(global), CellBox::in_block(place));
         }
-        Ok(())
     }
 
     /// Writes the imported functions into the block and gives ids to the functions that may become references.
@@ -210,9 +207,13 @@ impl Store {
         }
         for (segment, declared) in info.data.iter().enumerate() {
             if let Some((memory, offset)) = &declared.active {
-                let at = address(self.evaluate(id, module, offset)?);
-                let count = declared.bytes.len() as u64;
-                self.memory_init(id, *memory, segment as u32, at, 0, count)?;
+                // A memory that came with its initial contents has those of all its segments.
+                let target = self.state.instances[i].memory(*memory).0 as usize;
+                if *memory < info.imported_memories || !self.state.memories[target].is_initialised() {
+                    let at = address(self.evaluate(id, module, offset)?);
+                    let count = declared.bytes.len() as u64;
+                    self.memory_init(id, *memory, segment as u32, at, 0, count)?;
+                }
                 self.data_drop(id, segment as u32);
             }
         }

@@ -1,5 +1,6 @@
 //! Instances: the context blocks of compiled code and what the vm keeps beside them.
 
+mod allocate;
 mod block;
 mod const_expr;
 mod init;

@@ -1,6 +1,6 @@
 //! The store's function table: what a function reference is an index into.
 
-use crate::mapping::Reservation;
+use crate::pool::{Allocator, ClearedSlot, ResourceError, Taken};
 use heapwright_gc_heap::MemoryError;
 use heapwright_jit::abi::FuncEntry;
 
@@ -10,46 +10,54 @@ const ENTRY: usize = size_of::<FuncEntry>();
 
 /// The function table. Entry 0 is null; entries are written once and never removed.
 pub(crate) struct FuncTable {
-    memory: Reservation,
+    slot: Taken<ClearedSlot>,
     len: u32,
 }
 
 impl FuncTable {
-    pub(crate) fn new() -> Result<FuncTable, MemoryError> {
-        let mut memory = Reservation::new((MAX_FUNCS * ENTRY) as u64)?;
+    pub(crate) fn new(allocator: &Allocator) -> Result<FuncTable, ResourceError> {
+        let mut slot = allocator.funcs((MAX_FUNCS * ENTRY) as u64)?;
         // Fresh memory is zero, and so is the null entry.
-        memory.commit_to(ENTRY)?;
-        Ok(FuncTable { memory, len: 1 })
+        slot.mapping.commit_to(ENTRY)?;
+        Ok(FuncTable { slot, len: 1 })
     }
 
     /// Address of entry 0; constant.
     pub(crate) fn base(&self) -> *mut FuncEntry {
-        self.memory.base().cast()
+        self.slot.mapping.base().cast()
     }
 
     /// The reservation.
     pub(crate) fn range(&self) -> (usize, usize) {
-        let base = self.memory.base() as usize;
-        (base, base + self.memory.size())
+        let base = self.slot.mapping.base() as usize;
+        (base, base + self.slot.mapping.size())
     }
 
     pub(crate) fn len(&self) -> u32 {
         self.len
     }
 
-    /// Adds an entry and gives it its id.
-    pub(crate) fn push(&mut self, entry: FuncEntry) -> Result<u32, MemoryError> {
-        let id = self.len;
-        if id as usize == MAX_FUNCS {
+    /// Makes sure that `count` more entries can be added.
+    pub(crate) fn reserve(&mut self, count: usize) -> Result<(), MemoryError> {
+        let needed = self.len as usize + count;
+        if needed > MAX_FUNCS {
             return Err(MemoryError("the store's function table is full".into()));
         }
-        let needed = (id as usize + 1) * ENTRY;
-        if needed > self.memory.committed() {
-            self.memory.commit_to((2 * needed).min(self.memory.size()))?;
+        let memory = &mut self.slot.mapping;
+        if needed * ENTRY > memory.committed() {
+            memory.commit_to((2 * needed * ENTRY).min(memory.size()))?;
         }
+        Ok(())
+    }
+
+    /// Adds an entry and gives it its id.
+    pub(crate) fn push(&mut self, entry: FuncEntry) -> Result<u32, MemoryError> {
+        self.reserve(1)?;
+        let id = self.len;
         // SAFETY: the entry was committed just now; compiled code reads it only after its id is given out.
         unsafe { self.base().add(id as usize).write(FuncEntry { id, ..entry }) };
         self.len += 1;
+        self.slot.used = self.len as usize * ENTRY;
         Ok(id)
     }
 
@@ -64,10 +72,12 @@ impl FuncTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::{AllocationStrategy, MemoryOptions};
 
     #[test]
     fn ids_name_entries() {
-        let mut table = FuncTable::new().unwrap();
+        let options = MemoryOptions { guard: 0, faults: true, reservation64: 0, images: false };
+        let mut table = FuncTable::new(&Allocator::new(&AllocationStrategy::OnDemand, options)).unwrap();
         for i in 1..2000 {
             let id = table.push(FuncEntry { type_word: i * 64, signature: i, ..FuncEntry::NULL }).unwrap();
             assert_eq!(id, i);

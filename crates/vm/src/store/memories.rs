@@ -1,24 +1,19 @@
 //! Linear memories.
 
 use super::{CellBox, Store, StoreState};
-use crate::mapping::Reservation;
+use crate::pool::{MemoryImage, MemorySlot, Taken};
 use crate::{CallError, InstantiateError, MemoryId};
 use heapwright_gc_heap::MemoryError;
 use heapwright_jit::abi::MemoryCell;
 use heapwright_jit::module::MemoryInfo;
-
-const GIB: u64 = 1 << 30;
-/// Address space for a memory with 64-bit addresses, at most.
-const MAX_MEMORY64: u64 = 64 * GIB;
-/// Unmapped bytes behind the last constant offset that goes unchecked: the largest access is 16 bytes.
-const SLACK: u64 = 64 << 10;
+use std::sync::Arc;
 
 /// A linear memory.
 ///
 /// Invariant (kept by this module): the cell's base is the mapping's, its length is at most what is committed, and both are
 /// what compiled code sees.
 pub(crate) struct Memory {
-    mapping: Reservation,
+    slot: Taken<MemorySlot>,
     cell: CellBox<MemoryCell>,
     ty: MemoryInfo,
     /// Bytes that it can ever have.
@@ -26,24 +21,16 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(ty: MemoryInfo, guard: u64) -> Result<Memory, MemoryError> {
-        let too_large = || MemoryError(format!("a memory of {} pages", ty.minimum));
-        let bytes = |pages: u64| pages.checked_mul(1 << ty.page_size_log2);
-        let minimum = bytes(ty.minimum).ok_or_else(too_large)?;
-        let declared = ty.maximum.map_or(u64::MAX, |max| bytes(max).unwrap_or(u64::MAX));
-        let (reserved, limit) = if ty.memory64 {
-            let limit = declared.min(MAX_MEMORY64);
-            (limit, limit)
-        } else {
-            (4 * GIB, declared.min(4 * GIB))
-        };
-        if minimum > limit {
-            return Err(too_large());
-        }
-        let mut mapping = Reservation::new(reserved.saturating_add(guard).saturating_add(SLACK))?;
-        mapping.commit_to(minimum as usize)?;
-        let cell = CellBox::new(MemoryCell { base: mapping.base(), length: minimum });
-        Ok(Memory { mapping, cell, ty, limit })
+    pub(crate) fn new(ty: MemoryInfo, slot: Taken<MemorySlot>, limit: u64) -> Memory {
+        // The allocator has checked that it does not overflow.
+        let length = ty.minimum << ty.page_size_log2;
+        let cell = CellBox::new(MemoryCell { base: slot.mapping.base(), length });
+        Memory { slot, cell, ty, limit }
+    }
+
+    /// Whether it came with the contents of its module's data segments.
+    pub(crate) fn is_initialised(&self) -> bool {
+        self.slot.has_image()
     }
 
     /// Moves the cell into an instance's block.
@@ -68,12 +55,12 @@ impl Memory {
 
     pub(crate) fn data(&self) -> &[u8] {
         // SAFETY: the type's invariant; compiled code, which writes there, stands still while Rust code has the store.
-        unsafe { core::slice::from_raw_parts(self.mapping.base(), self.bytes() as usize) }
+        unsafe { core::slice::from_raw_parts(self.slot.mapping.base(), self.bytes() as usize) }
     }
 
     pub(crate) fn data_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `data`, and `&mut self`.
-        unsafe { core::slice::from_raw_parts_mut(self.mapping.base(), self.bytes() as usize) }
+        unsafe { core::slice::from_raw_parts_mut(self.slot.mapping.base(), self.bytes() as usize) }
     }
 
     /// `[start, start + count)` as indices, if it is in bounds.
@@ -83,7 +70,7 @@ impl Memory {
     }
 
     fn grow(&mut self, bytes: u64) -> Result<(), MemoryError> {
-        self.mapping.commit_to(bytes as usize)?;
+        self.slot.mapping.commit_to(bytes as usize)?;
         // SAFETY: the cell is alive, and compiled code stands still.
         unsafe { (*self.cell.as_ptr()).length = bytes };
         Ok(())
@@ -97,15 +84,9 @@ impl Store {
     ///
     /// When the limiter or the system refuses.
     pub fn memory_new(&mut self, ty: MemoryInfo) -> Result<MemoryId, InstantiateError> {
-        let state = &mut self.state;
-        let desired = ty.minimum.saturating_mul(1 << ty.page_size_log2);
-        state.check_count("memories", state.memories.len(), |limiter| limiter.memories())?;
-        if !state.memory_may_grow(&ty, 0, desired)? {
-            return Err(InstantiateError::Resource(format!("memory of {desired} bytes refused by the limiter")));
-        }
-        let guard = state.runtime.compiler().settings().memory_guard;
-        state.memories.push(Memory::new(ty, guard)?);
-        Ok(MemoryId(state.memories.len() as u32 - 1))
+        let memory = self.state.allocate_memory(ty, None, None)?;
+        self.state.memories.push(memory);
+        Ok(MemoryId(self.state.memories.len() as u32 - 1))
     }
 
     /// A memory's type with its current size as minimum.
@@ -155,6 +136,23 @@ impl Store {
 }
 
 impl StoreState {
+    /// A memory that the store does not know of yet, nor of `beside` others; without these it is the host's own.
+    pub(crate) fn allocate_memory(
+        &mut self,
+        ty: MemoryInfo,
+        image: Option<&Arc<MemoryImage>>,
+        beside: Option<usize>,
+    ) -> Result<Memory, InstantiateError> {
+        let desired = ty.minimum.saturating_mul(1 << ty.page_size_log2);
+        let count = self.memories.len() + beside.unwrap_or(0);
+        self.check_count("memories", count, |limiter| limiter.memories())?;
+        if !self.memory_may_grow(&ty, 0, desired)? {
+            return Err(InstantiateError::Resource(format!("memory of {desired} bytes refused by the limiter")));
+        }
+        let (slot, limit) = self.runtime.allocator().memory(&ty, image, beside.is_some())?;
+        Ok(Memory::new(ty, slot, limit))
+    }
+
     fn memory_may_grow(&self, ty: &MemoryInfo, current: u64, desired: u64) -> Result<bool, CallError> {
         let Some(limiter) = &self.limiter else { return Ok(true) };
         let maximum = ty.maximum.map(|max| max.saturating_mul(1 << ty.page_size_log2));
@@ -165,11 +163,18 @@ impl StoreState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::{AllocationStrategy, Allocator, MemoryOptions, ResourceError};
+
+    fn made(ty: MemoryInfo) -> Result<Memory, ResourceError> {
+        let options = MemoryOptions { guard: 1 << 20, faults: true, reservation64: 64 << 30, images: true };
+        let (slot, limit) = Allocator::new(&AllocationStrategy::OnDemand, options).memory(&ty, None, true)?;
+        Ok(Memory::new(ty, slot, limit))
+    }
 
     #[test]
     fn memories_grow_in_place_up_to_their_limit() {
         let ty = MemoryInfo { memory64: false, minimum: 1, maximum: Some(3), page_size_log2: 16 };
-        let mut memory = Memory::new(ty, 1 << 20).unwrap();
+        let mut memory = made(ty).unwrap();
         memory.data_mut()[65535] = 9;
         let base = memory.data().as_ptr();
         memory.grow(2 << 16).unwrap();
@@ -179,8 +184,10 @@ mod tests {
         assert_eq!(memory.range(2 << 16, 0), Some(2 << 16..2 << 16));
         assert_eq!(memory.range((2 << 16) + 1, 0), None);
         let tiny = MemoryInfo { page_size_log2: 0, minimum: 5, maximum: None, ..ty };
-        assert_eq!(Memory::new(tiny, 0).unwrap().data().len(), 5);
+        assert_eq!(made(tiny).unwrap().data().len(), 5);
         let huge = MemoryInfo { memory64: true, minimum: 1 << 40, maximum: None, page_size_log2: 16 };
-        assert!(Memory::new(huge, 0).is_err());
+        // Beyond any address space.
+        let huge = MemoryInfo { minimum: 1 << 33, ..huge };
+        assert!(made(huge).is_err());
     }
 }

@@ -27,6 +27,7 @@ use crate::activation::{Activation, Guarded, RawTrace};
 use crate::instance::Instance;
 use crate::interpreter::Interpreter;
 use crate::limits::{ResourceLimiter, SharedLimiter};
+use crate::pool::{Claim, ResourceError};
 use crate::runtime::EntryStub;
 use crate::walk::Walker;
 use crate::watermark::Watermark;
@@ -82,6 +83,8 @@ pub struct StoreState {
     watermark: Option<Box<Watermark>>,
     /// The heap's address space until the heap itself is made.
     heap_memory: Option<HeapMemory>,
+    /// Where the heap's address space goes when the store ends.
+    heap_claim: Option<Claim<HeapMemory>>,
     pub(crate) heap_base: *mut u8,
     event_sink: Option<Box<dyn EventSink>>,
     limiter: Option<SharedLimiter>,
@@ -140,15 +143,15 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When address space cannot be reserved.
-    pub fn new(runtime: &Arc<Runtime>, config: StoreConfig) -> Result<Store, MemoryError> {
+    /// When address space cannot be reserved, or the pool's GC heaps are all in use.
+    pub fn new(runtime: &Arc<Runtime>, config: StoreConfig) -> Result<Store, ResourceError> {
         let guarded = Box::new(Guarded::default());
         let space = runtime.types().space();
         let base = space.base() as usize;
         guarded.type_space.set((base, base + space.reservation_bytes() as usize));
-        let funcs = FuncTable::new()?;
+        let (mut heap_memory, heap_claim) = runtime.allocator().heap(runtime.spec().side_tables)?;
+        let funcs = FuncTable::new(runtime.allocator())?;
         guarded.func_table.set(funcs.range());
-        let mut heap_memory = HeapMemory::reserve()?.with_side_tables(runtime.spec().side_tables)?;
         if runtime.target() == Target::Pulley64 {
             heap_memory.commit_to(u64::from(NULL_PAGE_BYTES + LEAST_COMMITTED))?;
         }
@@ -172,6 +175,7 @@ impl Store {
             watermark: (config.stack_watermark && runtime.target() != Target::Pulley64).then(Box::default),
             trace: Box::new(RawTrace::new(config.backtraces)),
             heap_memory: Some(heap_memory),
+            heap_claim,
             heap_base,
             event_sink: None,
             limiter: None,
@@ -405,11 +409,12 @@ impl StoreState {
         }
         let memory = self.heap_memory.take().ok_or_else(|| MemoryError("the GC heap could not be made".into()))?;
         let runtime = &self.runtime;
+        let config = HeapConfig { max: self.config.heap.max.min(runtime.allocator().max_heap()), ..self.config.heap };
         // SAFETY: the field's address is valid as long as the store, and so longer than its heap; Rust code reaches it
         // only through this pointer or, between calls into the heap, through the context.
         let heap = unsafe {
             let mutator = NonNull::new_unchecked(&raw mut (*self.context()).mutator);
-            Heap::new(self.config.heap, runtime.new_collector(), runtime.types().clone(), memory, mutator)
+            Heap::new(config, runtime.new_collector(), runtime.types().clone(), memory, mutator)
         };
         let mut heap = heap?;
         heap.set_event_sink(self.event_sink.take());
@@ -443,12 +448,24 @@ impl StoreState {
     }
 }
 
-impl Drop for StoreState {
+impl Drop for Store {
     fn drop(&mut self) {
-        if !self.activation.is_null() {
+        if !self.state.activation.is_null() {
             // Frames of this store are still on the stack: nothing sensible can follow.
             log::error!("a store was dropped during a call");
             std::process::abort();
+        }
+        if let Some(heap) = self.heap.take() {
+            // Collector and host values go first.
+            self.state.heap_memory = Some(heap.into_memory());
+        }
+    }
+}
+
+impl Drop for StoreState {
+    fn drop(&mut self) {
+        if let (Some(memory), Some(claim)) = (self.heap_memory.take(), self.heap_claim.take()) {
+            claim.give_back(memory);
         }
         self.interrupts.cut();
         // SAFETY: made by `Box::leak` in `Store::new`; compiled code and the heap are gone.

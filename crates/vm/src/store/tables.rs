@@ -1,6 +1,7 @@
 //! Tables.
 
 use super::{CellBox, Store, StoreState};
+use crate::pool::{ClearedSlot, Taken, faults};
 use crate::{CallError, InstantiateError, TableId, TableType};
 use heapwright_gc_heap::{GcRef, HeapType, MemoryError, TypeId, TypeRef, Value};
 use heapwright_jit::abi::{FuncEntry, TableCell, Trap};
@@ -20,12 +21,18 @@ pub(crate) struct Table {
     cell: CellBox<TableCell>,
     ty: TableType,
     is_func: bool,
+    /// Whose memory the slots are; our own when `None`. Then the capacity is fixed.
+    pooled: Option<Taken<ClearedSlot>>,
 }
 
 impl Table {
-    fn new(ty: TableType, is_func: bool) -> Result<Table, MemoryError> {
+    fn new(ty: TableType, is_func: bool, pooled: Option<(Taken<ClearedSlot>, u64)>) -> Result<Table, MemoryError> {
         let cell = CellBox::new(TableCell { base: core::ptr::null_mut(), length: 0 });
-        let mut table = Table { slots: core::ptr::null_mut(), capacity: 0, cell, ty, is_func };
+        let (slots, capacity, pooled) = match pooled {
+            Some((slot, capacity)) => (slot.mapping.base(), capacity, Some(slot)),
+            None => (core::ptr::null_mut(), 0, None),
+        };
+        let mut table = Table { slots, capacity, cell, ty, is_func, pooled };
         table.resize(ty.minimum)?;
         Ok(table)
     }
@@ -61,7 +68,14 @@ impl Table {
         if len > MAX_SLOTS {
             return Err(MemoryError(format!("a table of {len} slots")));
         }
-        if len > self.capacity || self.slots.is_null() {
+        if let Some(slot) = &mut self.pooled {
+            if len > self.capacity {
+                return Err(MemoryError(format!("a table of {len} slots; the pool's have {}", self.capacity)));
+            }
+            let size = if self.is_func { size_of::<FuncEntry>() } else { 4 };
+            slot.used = slot.used.max(len as usize * size);
+        } else if len > self.capacity || self.slots.is_null() {
+            faults::point()?;
             let capacity = len.max(self.capacity * 2).clamp(4, MAX_SLOTS);
             let layout = self.layout(capacity);
             // SAFETY: the layout is not empty. The old slots are `self.len()` long at most `capacity`, and nobody else
@@ -120,7 +134,7 @@ impl Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        if !self.slots.is_null() {
+        if self.pooled.is_none() && !self.slots.is_null() {
             // SAFETY: allocated by `resize` with this layout.
             unsafe { dealloc(self.slots, self.layout(self.capacity)) };
         }
@@ -139,15 +153,10 @@ impl Store {
     }
 
     /// A table whose slots are null.
-    pub(crate) fn table_empty(&mut self, ty: TableType) -> Result<TableId, InstantiateError> {
-        let state = &mut self.state;
-        state.check_count("tables", state.tables.len(), |limiter| limiter.tables())?;
-        if !state.table_may_grow(&ty, 0, ty.minimum)? {
-            return Err(InstantiateError::Resource(format!("table of {} slots refused by the limiter", ty.minimum)));
-        }
-        let is_func = state.is_func_ref(&ty.element);
-        state.tables.push(Table::new(ty, is_func)?);
-        Ok(TableId(state.tables.len() as u32 - 1))
+    fn table_empty(&mut self, ty: TableType) -> Result<TableId, InstantiateError> {
+        let table = self.state.allocate_table(ty, None)?;
+        self.state.tables.push(table);
+        Ok(TableId(self.state.tables.len() as u32 - 1))
     }
 
     /// A table's type with its current size as minimum.
@@ -269,6 +278,17 @@ impl Store {
 }
 
 impl StoreState {
+    /// A table that the store does not know of yet, nor of `beside` others; without these it is the host's own. Its slots are null.
+    pub(crate) fn allocate_table(&mut self, ty: TableType, beside: Option<usize>) -> Result<Table, InstantiateError> {
+        let count = self.tables.len() + beside.unwrap_or(0);
+        self.check_count("tables", count, |limiter| limiter.tables())?;
+        if !self.table_may_grow(&ty, 0, ty.minimum)? {
+            return Err(InstantiateError::Resource(format!("table of {} slots refused by the limiter", ty.minimum)));
+        }
+        let slot = if beside.is_some() { self.runtime.allocator().table()? } else { None };
+        Ok(Table::new(ty, self.is_func_ref(&ty.element), slot)?)
+    }
+
     /// The entry that a function table holds for a function id. Ids come from wherever the guest keeps references, a corrupted heap
     /// included, and compiled code trusts the types of what a typed table holds: so they are checked here.
     fn table_entry(&self, table: TableId, id: u32) -> Result<FuncEntry, Trap> {
@@ -302,7 +322,7 @@ mod tests {
     fn tables_keep_their_slots_when_they_grow() {
         let element = RefType { nullable: true, heap: HeapType::Abstract(AbstractHeapType::Any) };
         let ty = TableType { element, table64: false, minimum: 3, maximum: None };
-        let mut table = Table::new(ty, false).unwrap();
+        let mut table = Table::new(ty, false, None).unwrap();
         table.traced_slots()[2] = GcRef::from_raw(64);
         table.resize(1000).unwrap();
         assert_eq!(table.get(2), Some(Value::Ref(GcRef::from_raw(64))));
@@ -310,7 +330,7 @@ mod tests {
         assert!(table.func_slots().is_empty() && table.resize(1 << 40).is_err());
         assert_eq!(table.range(1000, 0), Ok(1000..1000));
         assert_eq!(table.range(u64::MAX, 1), Err(Trap::TableOutOfBounds));
-        let mut funcs = Table::new(TableType { minimum: 0, ..ty }, true).unwrap();
+        let mut funcs = Table::new(TableType { minimum: 0, ..ty }, true, None).unwrap();
         assert!(funcs.func_slots().is_empty() && funcs.traced_slots().is_empty());
     }
 }
