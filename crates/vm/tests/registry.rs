@@ -13,8 +13,9 @@ const EVERYTHING: &str = r#"(module $all
     (import "" "f" (func $imported))
     (type $s (struct (field i32)))
     (tag $t)
+    (global $kept (mut (ref null $s)) (ref.null $s))
     (func $make (export "make") (param $keep (ref null $s)) (result (ref null $s))
-      (drop (struct.new $s (i32.const 1)))
+      (global.set $kept (struct.new $s (i32.const 1)))
       (local.get $keep))
     (func $divide (export "divide") (param i32 i32) (result i32) (i32.div_s (local.get 0) (local.get 1)))
     (func $catch (export "catch") (try_table (catch $t 0) (call $imported))))"#;
