@@ -232,7 +232,7 @@ impl Table {
         match store.vm.table_grow(self.id, delta, value) {
             Ok(Some(old)) => Ok(old),
             Ok(None) => bail!("failed to grow table by {delta} slots"),
-            Err(t) => Err(from_call(store, t.into())),
+            Err(t) => Err(from_call(store, t)),
         }
     }
 }

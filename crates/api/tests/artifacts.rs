@@ -167,7 +167,8 @@ fn code_for_another_engine_is_refused() {
             change(config);
         })
     };
-    let changes: [(&str, fn(&mut Config)); 3] = [
+    type Change = fn(&mut Config);
+    let changes: [(&str, Change); 3] = [
         ("optimize: true", |c| _ = c.optimize(false)),
         ("signal_traps: true", |c| _ = c.signals_based_traps(false)),
         ("count_barriers: false", |c| _ = c.count_barriers(true)),

@@ -276,7 +276,7 @@ fn threads_compile_and_call_the_same_functions() -> Result<()> {
             let instance = Instance::new(&mut store, &module, &[])?;
             together.wait();
             for step in 0..FUNCTIONS {
-                let i = if thread % 2 == 0 { step } else { FUNCTIONS - 1 - step };
+                let i = if thread.is_multiple_of(2) { step } else { FUNCTIONS - 1 - step };
                 let expected = (i..FUNCTIONS).sum::<usize>() as i32 + 1000;
                 assert_eq!(call(&mut store, instance, &format!("f{i}"), 1000)?, expected);
             }

@@ -485,9 +485,12 @@ fn refused_growth_can_end_the_call() -> Result<()> {
     Ok(())
 }
 
+/// What was asked: of what, from how much, to how much.
+type Asked = Arc<Mutex<Vec<(&'static str, u64, u64)>>>;
+
 /// Notes what it is asked, and refuses heaps above a limit.
 #[derive(Clone)]
-struct Noting(Arc<Mutex<Vec<(&'static str, u64, u64)>>>, u64);
+struct Noting(Asked, u64);
 
 impl ResourceLimiter for Noting {
     fn memory_growing(&mut self, current: u64, desired: u64, _: Option<u64>) -> Growth {

@@ -129,7 +129,7 @@ fn end(child: &mut Child, why: Failed) -> Result<ExitStatus, Failed> {
 /// The line that says what went wrong: the first that says so, or the last.
 fn message(text: &str, status: ExitStatus) -> String {
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let telling = lines().find(|line| line.to_lowercase().contains("error")).or_else(|| lines().last());
+    let telling = lines().find(|line| line.to_lowercase().contains("error")).or_else(|| lines().next_back());
     match telling {
         Some(line) => line.trim_start_matches("error: ").to_owned(),
         None => status.to_string(),

@@ -211,7 +211,7 @@ impl FuncTranslator<'_> {
         all.extend_from_slice(args);
         let call = self.builder.ins().call_indirect(sig, code, &all);
         // Operations on memories ask now and then whether they may go on; the answer may come from code that collects.
-        if !builtin.is_safepoint() && !(self.settings.epochs && builtin.is_interruptible()) {
+        if !(builtin.is_safepoint() || self.settings.epochs && builtin.is_interruptible()) {
             self.gc.quiet_calls.insert(call);
         }
         self.builder.inst_results(call).first().copied()
