@@ -1,50 +1,66 @@
-//! The cost of each collector's barriers, on a heap that is never collected, beside the same loops under the reference
-//! collector, which has none. Criterion's figures come first; then a table of nanoseconds and ratios, measured in turns.
+//! The cost of barriers, on a heap that is never collected: of every collector, and of the barriers of the literature, declared
+//! without a collector behind them. Criterion's figures come first; then two tables of nanoseconds and ratios, measured in turns.
+//! All of it takes about a minute.
 #![allow(missing_docs)]
 
 use criterion::{Criterion, Throughput};
 use heapwright::Collector;
 use heapwright_benches::barriers::{CASES, module};
-use heapwright_benches::{World, medians};
+use heapwright_benches::{World, medians, textbook};
+use std::time::Duration;
 
 /// Rounds of a loop in one call: enough that the call is no part of the figure.
 const ROUNDS: u32 = 20_000;
-/// Turns of the table.
+/// Turns of the tables.
 const TURNS: usize = 41;
 
 fn main() {
-    let mut criterion = Criterion::default().configure_from_args();
+    // Two hundred figures: a quarter of a second each.
+    let short = Criterion::default()
+        .warm_up_time(Duration::from_millis(40))
+        .measurement_time(Duration::from_millis(120))
+        .sample_size(20)
+        .without_plots();
+    let mut criterion = short.configure_from_args();
     let wat = module();
-    let mut worlds: Vec<World> = Collector::all().map(|collector| World::new(collector, &wat)).collect();
-    for case in CASES {
-        let mut group = criterion.benchmark_group(case.name);
-        group.throughput(Throughput::Elements(u64::from(ROUNDS * case.accesses)));
-        for world in &mut worlds {
-            group.bench_function(world.collector.name(), |bencher| {
-                bencher.iter_custom(|iterations| (0..iterations).map(|_| world.time(case.name, ROUNDS)).sum());
-            });
+    let mut registered: Vec<(String, World)> =
+        Collector::all().map(|c| (c.name().to_owned(), World::new(c, &wat))).collect();
+    let mut declared: Vec<(String, World)> =
+        textbook::all().into_iter().map(|(name, c)| (name, World::new(c, &wat))).collect();
+    for (group, worlds) in [("collectors", &mut registered), ("textbook", &mut declared)] {
+        for case in CASES {
+            let mut group = criterion.benchmark_group(format!("{group}/{}", case.name));
+            group.throughput(Throughput::Elements(u64::from(ROUNDS * case.accesses)));
+            for (name, world) in worlds.iter_mut() {
+                group.bench_function(name.as_str(), |bencher| {
+                    bencher.iter_custom(|iterations| (0..iterations).map(|_| world.time(case.name, ROUNDS)).sum());
+                });
+            }
+            group.finish();
         }
-        group.finish();
     }
     criterion.final_summary();
-    // A table costs time that somebody who tests or lists does not want to spend.
+    // Tables cost time that somebody who tests or lists does not want to spend.
     if std::env::args().any(|arg| arg == "--bench") {
-        table(&mut worlds);
+        for worlds in [registered, declared] {
+            table(worlds);
+        }
     }
 }
 
-fn table(worlds: &mut [World]) {
-    println!("\nnanoseconds an access, and the ratio to {}", worlds[0].collector.name());
-    print!("{:16}", "");
-    worlds.iter().for_each(|world| print!("{:>20}", world.collector.name()));
-    println!();
+/// Prints a table: a row a barrier, a column a loop; the first row is what the others are compared with.
+fn table(worlds: Vec<(String, World)>) {
+    let (names, mut worlds): (Vec<String>, Vec<World>) = worlds.into_iter().unzip();
+    let mut cells = vec![String::new(); names.len()];
     for case in CASES {
-        let times = medians(worlds, case.name, ROUNDS, TURNS);
-        print!("{:16}", case.name);
-        for time in &times {
+        let times = medians(&mut worlds, case.name, ROUNDS, TURNS);
+        for (cell, time) in cells.iter_mut().zip(&times) {
             let each = time.as_secs_f64() * 1e9 / f64::from(ROUNDS * case.accesses);
-            print!("{each:13.2} {:5.2}x", time.as_secs_f64() / times[0].as_secs_f64());
+            *cell += &format!(" {each:.2} ({:.2}x) |", time.as_secs_f64() / times[0].as_secs_f64());
         }
-        println!("   {}", case.what);
     }
+    println!("\nNanoseconds an access, and the ratio to the first row:\n");
+    println!("| | {} |", CASES.map(|case| case.name.replace('_', " ")).join(" | "));
+    println!("|---|{}", "---|".repeat(CASES.len()));
+    names.iter().zip(cells).for_each(|(name, cells)| println!("| {name} |{cells}"));
 }

@@ -3,9 +3,11 @@
 #![forbid(unsafe_code)]
 
 use heapwright::{Collector, Config, Engine, Instance, Module, SizingPolicy, Store, TypedFunc};
+use heapwright_gc_heap::BarrierCount;
 use std::time::{Duration, Instant};
 
 pub mod barriers;
+pub mod textbook;
 
 /// An instance of a module in a heap so large that it is never collected while something is measured.
 pub struct World {
@@ -23,7 +25,21 @@ impl World {
     ///
     /// When the module does not fit.
     pub fn new(collector: Collector, wat: &str) -> World {
+        World::with(collector, wat, false)
+    }
+
+    /// As [`World::new`], with code that counts what its barriers do.
+    ///
+    /// # Panics
+    ///
+    /// As [`World::new`].
+    pub fn counting(collector: Collector, wat: &str) -> World {
+        World::with(collector, wat, true)
+    }
+
+    fn with(collector: Collector, wat: &str, count: bool) -> World {
         let mut config = Config::new();
+        config.count_barriers(count);
         config.collector(collector).initial_heap(512 << 20).max_heap(1 << 30).heap_policy(SizingPolicy::Fixed);
         let engine = Engine::new(&config).expect("a supported machine");
         let module = Module::new(&engine, wat).expect("a valid module");
@@ -40,6 +56,11 @@ impl World {
 
     fn export(&mut self, name: &str) -> TypedFunc<i32, ()> {
         self.instance.typed_func(&mut self.store, name).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    /// What the barriers did, in the order of their places.
+    pub fn barrier_counts(&self) -> Vec<BarrierCount> {
+        self.store.gc_stats().barriers.to_vec()
     }
 
     /// Calls an export with a number of rounds and gives the time that it takes.
