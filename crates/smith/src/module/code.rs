@@ -1,17 +1,17 @@
 //! Code of one function: its frame, values of any type, and what all rooms beside this one use.
 
+use super::COUNTERS;
 use super::shape::{DEPTH, FIRST_GLOBAL, FUEL, HOST_EXTERN, Shape};
 use super::types::{Heap, Ref, Ty};
-use super::COUNTERS;
 use arbitrary::{Result, Unstructured};
 use wasm_encoder::{self as enc, BlockType, Instruction as I};
 
 /// Rounds and calls of one run.
-const RUN_FUEL: i32 = 400;
+const RUN_FUEL: i32 = 1000;
 /// Nested calls.
 const MOST_CALLS: i32 = 40;
 /// Instructions of one function.
-const MOST_CODE: usize = 700;
+const MOST_CODE: usize = 2500;
 /// Locals made on the way; behind them, they are used again.
 const MOST_SCRATCH: usize = 48;
 
@@ -96,7 +96,8 @@ impl<'a, 'u, 'b> Code<'a, 'u, 'b> {
     ) -> Result<enc::Function> {
         let mut code = Code::new(shape, u, counted, &[Ty::I32, Heap::Object(0).nullable()], &[Ty::I32]);
         let own: Vec<u32> = (0..code.u.int_in_range(1..=4)?).map(|_| code.local(Heap::Object(0).nullable())).collect();
-        code.push(I::LocalGet(0));
+        code.burn();
+        code.extend([I::LocalGet(0), I::I32Const(0), I::GlobalGet(FUEL), I::I32Const(0), I::I32GtS, I::Select]);
         code.push(I::If(BlockType::Result(enc::ValType::I32)));
         for &local in &own {
             code.new_object(0, 1)?;
@@ -212,7 +213,7 @@ impl<'a, 'u, 'b> Code<'a, 'u, 'b> {
     fn enter(&mut self) -> Result<()> {
         let calls = self.local(Ty::I32);
         self.extend([I::GlobalGet(DEPTH), I::LocalTee(calls), I::I32Const(MOST_CALLS), I::I32GtU]);
-        self.extend([I::GlobalGet(FUEL), I::I32Eqz, I::I32Or, I::If(BlockType::Empty)]);
+        self.extend([I::GlobalGet(FUEL), I::I32Const(1), I::I32LtS, I::I32Or, I::If(BlockType::Empty)]);
         for ty in self.results.clone() {
             self.leaf(ty)?;
         }
@@ -305,9 +306,8 @@ impl<'a, 'u, 'b> Code<'a, 'u, 'b> {
 
     /// A local that fits, if there is one and chance has it.
     fn some_local(&mut self, ty: Ty) -> Result<Option<u32>> {
-        let fits: Vec<u32> = (0..self.locals.len() as u32)
-            .filter(|&l| self.shape.types.fits(self.locals[l as usize], ty))
-            .collect();
+        let fits: Vec<u32> =
+            (0..self.locals.len() as u32).filter(|&l| self.shape.types.fits(self.locals[l as usize], ty)).collect();
         if fits.is_empty() || self.u.ratio(1, 8)? { Ok(None) } else { Ok(Some(*self.u.choose(&fits)?)) }
     }
 
@@ -347,7 +347,8 @@ impl<'a, 'u, 'b> Code<'a, 'u, 'b> {
             0..=3 => {
                 self.value(Ty::I32, depth)?;
                 self.value(Ty::I32, depth)?;
-                let op = self.u.choose(&[I::I32Add, I::I32Sub, I::I32Mul, I::I32Xor, I::I32LtS, I::I32Eq, I::I32ShrU])?;
+                let op =
+                    self.u.choose(&[I::I32Add, I::I32Sub, I::I32Mul, I::I32Xor, I::I32LtS, I::I32Eq, I::I32ShrU])?;
                 self.push(op.clone());
             }
             4 => {

@@ -158,6 +158,11 @@ impl Code<'_, '_, '_> {
     /// Throws, sometimes only if a condition holds.
     pub(super) fn throw_statement(&mut self) -> Result<()> {
         let tag = self.u.int_in_range(0..=self.shape.tags.len() as u32 - 1)?;
+        self.throw(tag)
+    }
+
+    /// Throws an exception of a tag if a condition holds.
+    fn throw(&mut self, tag: u32) -> Result<()> {
         self.value(Ty::I32, 1)?;
         self.extend([I::I32Const(3), I::I32And, I::I32Eqz, I::If(BlockType::Empty)]);
         self.labels += 1;
@@ -208,6 +213,9 @@ impl Code<'_, '_, '_> {
         self.count(I::TryTable(BlockType::Empty, Cow::Owned(catches)));
         self.labels += 3 + u32::from(by_name);
         self.block(depth)?;
+        if self.u.arbitrary()? {
+            self.throw(tag)?;
+        }
         self.push(I::End);
         self.labels -= 1;
         // Nothing was thrown.
@@ -221,14 +229,10 @@ impl Code<'_, '_, '_> {
             self.labels -= 1;
         }
         self.restore(1);
-        match kept {
-            Some(local) => {
-                self.push(I::LocalSet(local));
-                self.block(depth)?;
-                self.push(I::LocalGet(local));
-                self.push(I::RefAsNonNull);
-            }
-            None => {}
+        if let Some(local) = kept {
+            self.push(I::LocalSet(local));
+            self.block(depth)?;
+            self.extend([I::LocalGet(local), I::RefAsNonNull]);
         }
         if rethrow {
             self.count(I::ThrowRef);
@@ -245,6 +249,9 @@ impl Code<'_, '_, '_> {
         self.count(I::Try(BlockType::Empty));
         self.labels += 1;
         self.block(depth)?;
+        if self.u.arbitrary()? {
+            self.throw(tag)?;
+        }
         if self.labels > 1 && self.u.ratio(1, 6)? {
             let outer = self.u.int_in_range(0..=self.labels - 2)?;
             self.labels -= 1;
@@ -254,7 +261,7 @@ impl Code<'_, '_, '_> {
         self.push(I::Catch(tag));
         self.keep(tag);
         self.block(depth)?;
-        if self.u.ratio(1, 6)? {
+        if self.u.ratio(1, 3)? {
             self.count(I::Rethrow(0));
         }
         if self.u.arbitrary()? {

@@ -14,7 +14,10 @@ impl Code<'_, '_, '_> {
                 self.push(I::I32Const(5));
                 self.count(I::RefI31);
             }
-            Heap::Extern => self.host_reference(0)?,
+            Heap::Extern => {
+                self.least(Heap::I31)?;
+                self.count(I::ExternConvertAny);
+            }
             Heap::Struct => self.least(Heap::Object(0))?,
             Heap::Array => self.least(Heap::Object(1))?,
             Heap::Func(signature) => {
@@ -71,7 +74,7 @@ impl Code<'_, '_, '_> {
             }
             Heap::Func(_) | Heap::Exn => self.leaf(Ty::Ref(r))?,
             Heap::Any | Heap::Eq | Heap::Struct | Heap::Array | Heap::Object(_) => match self.u.int_in_range(0..=7)? {
-                0 => self.guarded_cast(r, depth)?,
+                0 | 3 => self.guarded_cast(r, depth)?,
                 1 if !r.nullable => {
                     self.value(r.heap.nullable(), depth)?;
                     self.non_null(r)?;
@@ -96,18 +99,18 @@ impl Code<'_, '_, '_> {
         if r.nullable {
             return Ok(());
         }
-        if self.u.ratio(1, 12)? {
+        if self.u.ratio(1, 120)? {
             self.count(I::RefAsNonNull);
             return Ok(());
         }
         let ty = Ty::Ref(r).encode();
-        self.push(I::Block(BlockType::Result(ty)));
-        self.labels += 1;
+        let local = self.scratch_for(Ty::Ref(r));
         if self.u.arbitrary()? {
+            self.extend([I::LocalSet(local), I::Block(BlockType::Result(ty)), I::LocalGet(local)]);
             self.count(I::BrOnNonNull(0));
             self.least(r.heap)?;
+            self.push(I::End);
         } else {
-            let local = self.scratch_for(Ty::Ref(r));
             self.push(I::LocalTee(local));
             self.count(I::RefIsNull);
             self.push(I::If(BlockType::Result(ty)));
@@ -116,8 +119,6 @@ impl Code<'_, '_, '_> {
             self.count(I::RefAsNonNull);
             self.push(I::End);
         }
-        self.labels -= 1;
-        self.push(I::End);
         Ok(())
     }
 
@@ -264,7 +265,7 @@ impl Code<'_, '_, '_> {
     /// An object to access, mostly not null.
     pub(super) fn receiver(&mut self, ty: u32, depth: u32) -> Result<()> {
         let heap = Heap::Object(ty);
-        if self.u.ratio(1, 24)? { self.value(heap.nullable(), depth) } else { self.value(heap.non_null(), depth) }
+        if self.u.ratio(1, 250)? { self.value(heap.nullable(), depth) } else { self.value(heap.non_null(), depth) }
     }
 
     /// An array to access, in a local too, and an index, mostly below its length.
@@ -273,7 +274,7 @@ impl Code<'_, '_, '_> {
         self.receiver(ty, depth)?;
         self.push(I::LocalTee(array));
         self.value(Ty::I32, depth)?;
-        if self.u.ratio(1, 24)? {
+        if self.u.ratio(1, 250)? {
             self.extend([I::I32Const(7), I::I32And]);
         } else {
             self.push(I::LocalGet(array));

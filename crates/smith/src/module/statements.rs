@@ -18,7 +18,7 @@ impl Code<'_, '_, '_> {
             8 | 9 => self.array_copy(),
             10 => self.array_fill(),
             11 => self.array_init(),
-            12 | 13 => self.global_set(),
+            12 | 13 | 28 => self.global_set(),
             14 => self.table_statement(),
             15 => self.memory_statement(),
             16 | 17 if nested => self.if_statement(depth - 1),

@@ -194,8 +194,9 @@ impl Types {
             object.fields[0].mutable = u.ratio(5, 6)?;
             return Ok(object);
         }
-        let parents: Vec<u32> =
-            (0..index as u32).filter(|&i| !self.objects[i as usize].is_array && !self.objects[i as usize].is_final).collect();
+        let parents: Vec<u32> = (0..index as u32)
+            .filter(|&i| !self.objects[i as usize].is_array && !self.objects[i as usize].is_final)
+            .collect();
         let parent = if u.ratio(2, 3)? { u.choose(&parents).ok().copied() } else { None };
         let mut fields = match parent {
             Some(parent) => self.objects[parent as usize].fields.clone(),
@@ -233,7 +234,8 @@ impl Types {
             // The first signature follows the objects.
             7 => Storage::Ty(Heap::Func(count as u32).nullable()),
             _ => {
-                let heap = *u.choose(&[Heap::Any, Heap::Any, Heap::Eq, Heap::I31, Heap::Extern, Heap::Struct, Heap::Array])?;
+                let heap =
+                    *u.choose(&[Heap::Any, Heap::Any, Heap::Eq, Heap::I31, Heap::Extern, Heap::Struct, Heap::Array])?;
                 let nullable = !matches!(heap, Heap::Any | Heap::I31) || u.ratio(3, 4)?;
                 Storage::Ty(Ty::Ref(Ref { nullable, heap }))
             }

@@ -32,7 +32,9 @@ impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Setting { collector, zeal, signals, growing, optimize, target } = self;
         write!(f, "{} zeal {zeal}", collector.name())?;
-        for (set, yes, no) in [(signals, "signals", "checks"), (growing, "growing", "fixed"), (optimize, "opt", "no-opt")] {
+        for (set, yes, no) in
+            [(signals, "signals", "checks"), (growing, "growing", "fixed"), (optimize, "opt", "no-opt")]
+        {
             write!(f, " {}", if *set { yes } else { no })?;
         }
         write!(f, " {}", target.unwrap_or("native"))
