@@ -64,11 +64,9 @@ fn moves(spec: &Spec) -> &'static str {
 }
 
 fn allocation(spec: &Spec) -> &'static str {
-    #[allow(unreachable_patterns)]
     match spec.alloc {
         AllocSpec::Bump => "bump",
         AllocSpec::Call => "call",
-        _ => "other",
     }
 }
 

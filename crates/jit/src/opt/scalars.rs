@@ -18,8 +18,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 /// Rounds; each finds what the one before set free.
 const MOST_ROUNDS: u32 = 4;
 
-/// Functions with more blocks than this are left alone: the search for a field's value goes from block to block by recursion.
-const MOST_BLOCKS: usize = 4096;
+/// Functions with more blocks than this are left alone. The search for a field's value goes from block to block by recursion, and the
+/// guest chooses the blocks: at about a kilobyte each, they must fit the smallest stack that functions are compiled on.
+const MOST_BLOCKS: usize = 256;
 
 /// Objects times blocks that one round may look at.
 const MOST_WORK: usize = 1 << 20;

@@ -275,3 +275,30 @@ fn objects_that_escape_stay() {
         (struct.get $point $x)";
     assert_eq!(left(merged), ["StructNewDefault", "StructGet"]);
 }
+
+/// `count` conditions in a row, each of which may write a field of an object from before the first.
+fn merges(count: usize) -> String {
+    let arm = "(if (local.get $n) (then (struct.set $point $y (local.get $p) (local.get $n))))\n";
+    format!(
+        "(param $n i32) (result i32) (local $p (ref null $point))
+        (local.set $p (struct.new_default $point))
+        {}
+        (i32.add (struct.get $point $x (local.get $p)) (struct.get $point $y (local.get $p)))",
+        arm.repeat(count)
+    )
+}
+
+#[test]
+fn the_search_for_a_field_fits_a_small_stack() {
+    let left_on_small_stack = |count: usize| {
+        let text = format!("(module {TYPES} (func {}))", merges(count));
+        let bytes = wat::parse_str(&text).unwrap_or_else(|e| panic!("{e}"));
+        let compile =
+            move || compiler(Settings::default()).operations(&bytes).unwrap_or_else(|e| panic!("{e}")).remove(0).0;
+        let thread = std::thread::Builder::new().stack_size(512 << 10).spawn(compile).expect("a thread");
+        thread.join().expect("the stack suffices").len()
+    };
+    assert_eq!(left_on_small_stack(60), 0);
+    // Above the bound the object stays.
+    assert!(left_on_small_stack(20_000) > 20_000);
+}
