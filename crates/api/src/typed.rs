@@ -119,6 +119,19 @@ impl WasmTy for Func {
     }
 }
 
+fn check_all(actual: &[ValType], expected: &[ValType], incoming: bool, what: &str) -> Result<()> {
+    ensure!(
+        actual.len() == expected.len(),
+        "type mismatch with {what}s: expected {} {what}s, found {}",
+        actual.len(),
+        expected.len()
+    );
+    for (i, (actual, rust)) in actual.iter().zip(expected).enumerate() {
+        check_one(i, actual, rust, incoming, what)?;
+    }
+    Ok(())
+}
+
 fn check_one(i: usize, actual: &ValType, rust: &ValType, incoming: bool, what: &str) -> Result<()> {
     // What Rust passes in must belong to the declared type; what comes out must belong to Rust's.
     let fits = if incoming { rust.matches(actual) } else { actual.matches(rust) };
@@ -200,17 +213,9 @@ macro_rules! tuples {
     ($($name:ident $index:tt),*) => {
         impl<$($name: WasmTy),*> WasmParams for ($($name,)*) {
             fn check(actual: &[ValType], what: &str) -> Result<()> {
-                let expected: Vec<ValType> = vec![$($name::valtype()),*];
-                ensure!(
-                    actual.len() == expected.len(),
-                    "type mismatch with {what}s: expected {} {what}s, found {}", actual.len(), expected.len()
-                );
-                for (i, (actual, rust)) in actual.iter().zip(&expected).enumerate() {
-                    check_one(i, actual, rust, true, what)?;
-                }
-                Ok(())
+                check_all(actual, &[$($name::valtype()),*], true, what)
             }
-            #[allow(unused_variables)]
+            #[allow(unused_variables, reason = "unused by the empty tuple")]
             fn store(self, store: &mut Access<'_>, slots: &mut SmallVec<[ValRaw; 8]>) -> Result<()> {
                 $(slots.push(self.$index.into_raw(store)?);)*
                 Ok(())
@@ -219,18 +224,10 @@ macro_rules! tuples {
 
         impl<$($name: WasmTy),*> WasmResults for ($($name,)*) {
             fn check(actual: &[ValType], what: &str) -> Result<()> {
-                let expected: Vec<ValType> = vec![$($name::valtype()),*];
-                ensure!(
-                    actual.len() == expected.len(),
-                    "type mismatch with {what}s: expected {} {what}s, found {}", actual.len(), expected.len()
-                );
-                for (i, (actual, rust)) in actual.iter().zip(&expected).enumerate() {
-                    check_one(i, actual, rust, false, what)?;
-                }
-                Ok(())
+                check_all(actual, &[$($name::valtype()),*], false, what)
             }
             const COUNT: usize = { let names: &[&str] = &[$(stringify!($name)),*]; names.len() };
-            #[allow(unused_variables)]
+            #[allow(unused_variables, reason = "unused by the empty tuple")]
             fn load(store: &mut Access<'_>, slots: &[ValRaw]) -> Result<Self> {
                 Ok(($($name::from_raw(store, slots[$index])?,)*))
             }
@@ -240,7 +237,7 @@ macro_rules! tuples {
             fn types() -> Vec<ValType> {
                 vec![$($name::valtype()),*]
             }
-            #[allow(unused_variables)]
+            #[allow(unused_variables, reason = "unused by the empty tuple")]
             fn write(self, store: &mut Access<'_>, slots: &mut [ValRaw]) -> Result<()> {
                 $(slots[$index] = self.$index.into_raw(store)?;)*
                 Ok(())
@@ -251,7 +248,7 @@ macro_rules! tuples {
         where
             F: Fn($($name),*) -> R + Send + Sync + 'static,
         {
-            #[allow(non_snake_case)]
+            #[allow(non_snake_case, reason = "a type parameter's name names its argument")]
             fn into_func(self, engine: &Engine) -> (FuncType, Box<HostFn>) {
                 let f = move |_: Caller<'_, T>, $($name: $name),*| self($($name),*);
                 IntoFunc::<T, (Caller<'static, T>, $($name,)*), R>::into_func(f, engine)
@@ -262,7 +259,7 @@ macro_rules! tuples {
         where
             F: Fn(Caller<'_, T>, $($name),*) -> R + Send + Sync + 'static,
         {
-            #[allow(non_snake_case, unused_variables, unused_mut)]
+            #[allow(non_snake_case, unused_variables, unused_mut, reason = "as above, and for no arguments")]
             fn into_func(self, engine: &Engine) -> (FuncType, Box<HostFn>) {
                 let ty = FuncType::new(engine, vec![$($name::valtype()),*], R::types());
                 let host = Box::new(move |call: &mut heapwright_vm::HostCall<'_>, slots: &mut [ValRaw]| {

@@ -16,7 +16,7 @@ pub(crate) fn program(engine: &Engine, path: &Path) -> Result<Module, Failure> {
     if is_compiled(path) {
         // SAFETY: whoever runs a compiled module runs a program, as `heapwright compile --help` says: the file is the user's choice,
         // and to leave it alone meanwhile is, too.
-        #[allow(unsafe_code)]
+        #[allow(unsafe_code, reason = "the one place of this crate that trusts a file")]
         let module = unsafe { Module::deserialize_file(engine, path) };
         return module.map_err(|e| {
             let refused = format!("cannot load {}: {}", path.display(), e.root_cause());

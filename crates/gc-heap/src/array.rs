@@ -40,7 +40,7 @@ impl Elements {
     }
 }
 
-#[allow(clippy::missing_errors_doc)]
+#[allow(clippy::missing_errors_doc, reason = "`BadReference` tells its kinds where it is declared")]
 impl Heap {
     /// The elements `[start, start + count)` of the array `r`.
     pub(crate) fn elements(&mut self, r: GcRef, start: u32, count: u32) -> Result<Elements, BadReference> {

@@ -114,7 +114,7 @@ macro_rules! accessors {
     };
 }
 
-#[allow(clippy::missing_errors_doc)]
+#[allow(clippy::missing_errors_doc, reason = "`MemoryError` tells its kinds where it is declared")]
 impl HeapMemory {
     /// Reserves 4 GiB and the guard; nothing is committed.
     pub fn reserve() -> Result<HeapMemory, MemoryError> {

@@ -41,7 +41,7 @@ enum Slots {
     Words(u32, u32),
 }
 
-#[allow(clippy::missing_errors_doc)]
+#[allow(clippy::missing_errors_doc, reason = "`BadReference` tells its kinds where it is declared")]
 impl Heap {
     /// The type of the object that `r` points at. [`BadReference::WrongKind`] for an i31.
     #[inline]

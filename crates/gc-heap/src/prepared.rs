@@ -57,7 +57,7 @@ impl PreparedArray {
     }
 }
 
-#[allow(clippy::missing_errors_doc)]
+#[allow(clippy::missing_errors_doc, reason = "`BadReference` tells its kinds where it is declared")]
 impl Heap {
     /// Reads a prepared field; with the load barrier for references. [`BadReference::WrongKind`] when the object does not belong to
     /// the type that the field was prepared from.

@@ -148,7 +148,7 @@ impl Spec {
     /// they are equal. Compiled code belongs to the declaration with which it was compiled.
     ///
     /// New fields take part by themselves, for the encoding is derived.
-    #[allow(clippy::missing_panics_doc)]
+    #[allow(clippy::missing_panics_doc, reason = "it never panics: see the message")]
     pub fn canonical_bytes(&self) -> Vec<u8> {
         postcard::to_allocvec(self).expect("a declaration is plain data, and memory grows")
     }

@@ -1,7 +1,6 @@
 //! The tests of calls and of collection once more, on the interpreter, and what only the interpreter has to be asked.
 
-// The files included are tests of their own, each with its harness.
-#![allow(clippy::duplicate_mod)]
+#![allow(clippy::duplicate_mod, reason = "the files included are tests of their own, each with its harness")]
 
 #[path = "calls.rs"]
 mod calls;

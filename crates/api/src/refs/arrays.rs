@@ -51,19 +51,19 @@ pub(super) mod sealed {
 
     pub trait Sealed {
         #[doc(hidden)]
-        #[allow(private_interfaces)]
+        #[allow(private_interfaces, reason = "the trait is sealed: nobody outside can name or call this")]
         fn shape(&self, store: &mut StoreOpaque) -> Result<Arc<ArrayShape>, GcError>;
     }
 
     impl Sealed for ArrayType {
-        #[allow(private_interfaces)]
+        #[allow(private_interfaces, reason = "the trait is sealed: nobody outside can name or call this")]
         fn shape(&self, store: &mut StoreOpaque) -> Result<Arc<ArrayShape>, GcError> {
             store.array_shape(self)
         }
     }
 
     impl Sealed for ArrayRefPre {
-        #[allow(private_interfaces)]
+        #[allow(private_interfaces, reason = "the trait is sealed: nobody outside can name or call this")]
         fn shape(&self, store: &mut StoreOpaque) -> Result<Arc<ArrayShape>, GcError> {
             store.check(self.store)?;
             Ok(self.shape.clone())

@@ -64,19 +64,19 @@ mod sealed {
 
     pub trait Sealed {
         #[doc(hidden)]
-        #[allow(private_interfaces)]
+        #[allow(private_interfaces, reason = "the trait is sealed: nobody outside can name or call this")]
         fn shape(&self, store: &mut StoreOpaque) -> Result<Arc<StructShape>, GcError>;
     }
 
     impl Sealed for StructType {
-        #[allow(private_interfaces)]
+        #[allow(private_interfaces, reason = "the trait is sealed: nobody outside can name or call this")]
         fn shape(&self, store: &mut StoreOpaque) -> Result<Arc<StructShape>, GcError> {
             store.struct_shape(self)
         }
     }
 
     impl Sealed for StructRefPre {
-        #[allow(private_interfaces)]
+        #[allow(private_interfaces, reason = "the trait is sealed: nobody outside can name or call this")]
         fn shape(&self, store: &mut StoreOpaque) -> Result<Arc<StructShape>, GcError> {
             store.check(self.store)?;
             Ok(self.shape.clone())

@@ -1,6 +1,6 @@
 //! Bulk operations on arrays.
 
-use super::tables::in_chunks;
+use super::chunks::{Unit, in_chunks};
 use crate::instance::part;
 use crate::{CallError, InstanceId, Store, StoreState};
 use heapwright_gc_heap::{BadReference, GcRef, Heap, TypeId, Value};
@@ -161,7 +161,7 @@ pub(super) fn copy(
     check(store, from, start, length)?;
     // From the end on which the ranges overlap.
     let upwards = to != from || at <= start;
-    in_chunks(store, length.into(), upwards, |store, offset, count| {
+    in_chunks(store, Unit::Element, length.into(), upwards, |store, offset, count| {
         let (offset, count) = (offset as u32, count as u32);
         existing_heap(store)?.array_copy(to, at + offset, from, start + offset, count).map_err(bad_array)
     })
@@ -177,7 +177,7 @@ pub(super) fn fill_ref(
 ) -> Result<(), CallError> {
     let (array, value) = (GcRef::from_raw(array), Value::Ref(GcRef::from_raw(value)));
     check(store, array, at, length)?;
-    in_chunks(store, length.into(), true, |store, offset, count| {
+    in_chunks(store, Unit::Element, length.into(), true, |store, offset, count| {
         existing_heap(store)?.array_fill(array, at + offset as u32, value, count as u32, false).map_err(bad_array)
     })
 }

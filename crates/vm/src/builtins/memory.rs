@@ -1,6 +1,6 @@
 //! Linear memories and data segments.
 
-use crate::store::CHUNK_BYTES;
+use super::chunks::{Unit, in_chunks};
 use crate::{CallError, InstanceId, Store};
 use heapwright_jit::abi::Trap;
 
@@ -28,7 +28,7 @@ pub(super) fn copy(
     store.state.memories[to].range(at, count).ok_or_else(out_of_bounds)?;
     // From the end on which the ranges overlap, so that no chunk is overwritten before it is read.
     let upwards = to != from || at <= start;
-    in_chunks(store, count, upwards, |store, offset, count| {
+    in_chunks(store, Unit::Byte, count, upwards, |store, offset, count| {
         let memories = &mut store.state.memories;
         // A memory never shrinks, whatever ran between the chunks.
         let source = memories[from].range(start + offset, count).ok_or_else(out_of_bounds)?;
@@ -52,32 +52,12 @@ pub(super) fn fill(
 ) -> Result<(), CallError> {
     let memory = store.state.instances[id.0 as usize].memory(memory).0 as usize;
     store.state.memories[memory].range(at, count).ok_or_else(out_of_bounds)?;
-    in_chunks(store, count, true, |store, offset, count| {
+    in_chunks(store, Unit::Byte, count, true, |store, offset, count| {
         let memory = &mut store.state.memories[memory];
         let range = memory.range(at + offset, count).ok_or_else(out_of_bounds)?;
         memory.data_mut()[range].fill(byte as u8);
         Ok(())
     })
-}
-
-/// Does something to `count` bytes, a chunk at a time, and looks between chunks whether to stop. `each` gets the offset and the
-/// length of a chunk.
-fn in_chunks(
-    store: &mut Store,
-    count: u64,
-    upwards: bool,
-    mut each: impl FnMut(&mut Store, u64, u64) -> Result<(), CallError>,
-) -> Result<(), CallError> {
-    let mut done = 0;
-    loop {
-        let chunk = (count - done).min(CHUNK_BYTES);
-        each(store, if upwards { done } else { count - done - chunk }, chunk)?;
-        done += chunk;
-        if done == count {
-            return Ok(());
-        }
-        store.poll(true)?;
-    }
 }
 
 pub(super) fn init(

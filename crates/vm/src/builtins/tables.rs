@@ -1,6 +1,6 @@
 //! Tables and element segments.
 
-use crate::store::CHUNK_ELEMENTS;
+use super::chunks::{Unit, in_chunks};
 use crate::{CallError, InstanceId, Store, TableId};
 use heapwright_gc_heap::{GcRef, Value};
 use heapwright_jit::abi::Trap;
@@ -39,7 +39,9 @@ pub(super) fn fill(
     let table = table(store, id, index);
     let value = value(store, table, raw);
     check(store, table, start, count)?;
-    in_chunks(store, count, true, |store, offset, count| Ok(store.table_fill(table, start + offset, value, count)?))
+    in_chunks(store, Unit::Element, count, true, |store, offset, count| {
+        Ok(store.table_fill(table, start + offset, value, count)?)
+    })
 }
 
 pub(super) fn copy(
@@ -56,7 +58,7 @@ pub(super) fn copy(
     check(store, to, at, count)?;
     // From the end on which the ranges overlap.
     let upwards = to != from || at <= start;
-    in_chunks(store, count, upwards, |store, offset, count| {
+    in_chunks(store, Unit::Element, count, upwards, |store, offset, count| {
         Ok(store.table_copy(to, at + offset, from, start + offset, count)?)
     })
 }
@@ -65,26 +67,6 @@ pub(super) fn copy(
 fn check(store: &Store, table: TableId, start: u64, count: u64) -> Result<(), Trap> {
     let inside = start.checked_add(count).is_some_and(|end| end <= store.table_size(table));
     if inside { Ok(()) } else { Err(Trap::TableOutOfBounds) }
-}
-
-/// Does something to `count` slots or elements, a chunk at a time, and looks between chunks whether to stop. Nothing that collects runs
-/// in between. `each` gets the offset and the length of a chunk.
-pub(super) fn in_chunks(
-    store: &mut Store,
-    count: u64,
-    upwards: bool,
-    mut each: impl FnMut(&mut Store, u64, u64) -> Result<(), CallError>,
-) -> Result<(), CallError> {
-    let mut done = 0;
-    loop {
-        let chunk = (count - done).min(CHUNK_ELEMENTS);
-        each(store, if upwards { done } else { count - done - chunk }, chunk)?;
-        done += chunk;
-        if done == count {
-            return Ok(());
-        }
-        store.poll(false)?;
-    }
 }
 
 pub(super) fn init(

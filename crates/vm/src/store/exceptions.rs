@@ -7,7 +7,7 @@ use heapwright_gc_heap::{
 };
 use heapwright_jit::abi::Trap;
 
-#[allow(clippy::missing_errors_doc)]
+#[allow(clippy::missing_errors_doc, reason = "each error type tells its kinds where it is declared")]
 impl Store {
     /// Takes the exception that [`CallError::Exception`] speaks of; it is no longer rooted.
     pub fn take_exception(&mut self) -> Option<GcRef> {

@@ -137,7 +137,7 @@ pub(crate) fn new_context() -> StoreContext {
     }
 }
 
-#[allow(clippy::missing_errors_doc)]
+#[allow(clippy::missing_errors_doc, reason = "each error type tells its kinds where it is declared")]
 impl Store {
     /// A store without instances. Its heap is taken at the first need.
     ///

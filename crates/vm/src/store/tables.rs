@@ -141,7 +141,7 @@ impl Drop for Table {
     }
 }
 
-#[allow(clippy::missing_errors_doc)]
+#[allow(clippy::missing_errors_doc, reason = "each error type tells its kinds where it is declared")]
 impl Store {
     /// A table of `ty.minimum` slots. Types in `ty` must be kept alive ([`Store::retain_types`]).
     pub fn table_new(&mut self, ty: TableType, init: Value) -> Result<TableId, InstantiateError> {

@@ -323,7 +323,7 @@ impl Guest {
     }
 
     /// Opens a path with everything said.
-    #[allow(clippy::too_many_arguments)]
+    #[expect(clippy::too_many_arguments, reason = "the specification's signature")]
     pub fn path_open(
         &mut self,
         fd: u32,
