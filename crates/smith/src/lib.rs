@@ -5,12 +5,13 @@
 //! observe (results, traps, memory, globals, the graph of objects that they reach, how many host values are dropped) may
 //! depend on none of them.
 //!
-//! Fuzz targets and ordinary tests use the same code; nothing of the engine depends on it.
+//! [`targets`] are what fuzzing runs, and ordinary tests too: functions from bytes to a verdict. Nothing of the engine depends on this crate.
 
 #![forbid(unsafe_code)]
 
 mod module;
 pub mod oracle;
+pub mod targets;
 
 pub use module::{COUNTERS, Generated, Options, generate};
 

@@ -7,18 +7,12 @@ use heapwright::Collector;
 use heapwright_smith::oracle::{Limit, Outcome, Setting, compare, run};
 use heapwright_smith::{Generated, Options, bytes_of, generate};
 use std::collections::HashMap;
-use std::ops::Range;
+
+mod seeds;
 
 fn module(seed: u64, options: Options) -> Generated {
     let bytes = bytes_of(seed, 12_000 + (seed as usize % 7) * 2000);
     generate(&mut Unstructured::new(&bytes), options).expect("the reader makes up for missing bytes")
-}
-
-fn seeds(default: Range<u64>) -> Range<u64> {
-    let Ok(text) = std::env::var("HEAPWRIGHT_SEEDS") else { return default };
-    let parse = |part: &str| part.parse().unwrap_or_else(|_| panic!("HEAPWRIGHT_SEEDS={text} is not FROM..TO"));
-    let (from, to) = text.split_once("..").unwrap_or_else(|| panic!("HEAPWRIGHT_SEEDS={text} is not FROM..TO"));
-    parse(from)..parse(to)
 }
 
 fn validate(generated: &Generated) {
@@ -46,7 +40,7 @@ fn before(bytes: &[u8], offset: u64) -> String {
 
 #[test]
 fn modules_are_valid() {
-    for seed in seeds(0..400) {
+    for seed in seeds::range(0..400) {
         for count in [false, true] {
             for portable in [false, true] {
                 validate(&module(seed, Options { count, portable }));
@@ -65,7 +59,7 @@ fn settings_agree() {
     let all = Setting::all();
     let mut limited: HashMap<Limit, u32> = HashMap::new();
     let (mut compared, mut objects) = (0u32, 0);
-    let range = seeds(0..5);
+    let range = seeds::range(0..5);
     for seed in range.clone() {
         let generated = module(seed, Options::default());
         let reference = match run(&generated, &Setting::reference()).unwrap_or_else(|e| panic!("seed {seed}: {e:?}")) {
@@ -99,7 +93,7 @@ fn every_operation_is_executed() {
     let mut counts: HashMap<String, u64> = HashMap::new();
     let collector = Collector::by_name("copying").expect("it is registered");
     let setting = Setting { collector, growing: true, optimize: true, ..Setting::reference() };
-    for seed in seeds(1000..1400) {
+    for seed in seeds::range(1000..1400) {
         let generated = module(seed, Options { count: true, portable: false });
         if let Outcome::Seen(seen) = run(&generated, &setting).unwrap_or_else(|e| panic!("seed {seed}: {e:?}")) {
             for (name, count) in generated.operations.iter().zip(seen.counts) {

@@ -3,6 +3,7 @@
 mod graph;
 
 use crate::Generated;
+use arbitrary::Unstructured;
 use heapwright::{
     AsContextMut, Collector, Config, Engine, ExternRef, GcHeapOutOfMemory, Linker, Module, Result, RootScope, Rooted,
     SizingPolicy, Store, ThrownException, Trap, TrapCode,
@@ -62,6 +63,24 @@ impl Setting {
         settings
     }
 
+    /// Any setting, with any zeal up to 40 and both targets: for fuzzing.
+    ///
+    /// # Errors
+    ///
+    /// None that more bytes would not mend: the reader makes up for missing bytes.
+    pub fn arbitrary(u: &mut Unstructured<'_>) -> arbitrary::Result<Setting> {
+        let collectors: Vec<Collector> = Collector::all().collect();
+        let collector = *u.choose(&collectors)?;
+        let zeal = match u.int_in_range(0..=3)? {
+            0 => 0,
+            1 => 1,
+            _ => u.int_in_range(2..=40)?,
+        };
+        let target = u.ratio(1, 6)?.then_some(PULLEY);
+        let (signals, growing, optimize) = (u.arbitrary()?, u.arbitrary()?, u.ratio(2, 3)?);
+        Ok(Setting { collector, zeal, signals: signals && target.is_none(), growing, optimize, target })
+    }
+
     fn engine(&self) -> Result<Engine> {
         let mut config = Config::new();
         if let Some(target) = self.target {
@@ -76,6 +95,9 @@ impl Setting {
         Engine::new(&config)
     }
 }
+
+/// The target that an interpreter runs.
+const PULLEY: &str = "pulley64";
 
 /// Bytes of the largest heap. The null collector must get by with it.
 const HEAP: u64 = 24 << 20;
@@ -218,6 +240,8 @@ fn ending(result: Result<i64>) -> Result<Result<Ending, Limit>> {
     }
     match error.downcast_ref::<Trap>().map(Trap::code) {
         Some(TrapCode::StackOverflow) => Ok(Err(Limit::Stack)),
+        // No program may bring these about.
+        Some(TrapCode::HeapCorrupted | TrapCode::ForgedFunctionReference | TrapCode::Internal) => Err(error),
         Some(code) => Ok(Ok(Ending::Trap(code))),
         None => Err(error),
     }
