@@ -3,7 +3,7 @@
 use crate::listeners::Shared;
 use crate::{Collector, Compilation, Config, PoolingAllocatorMetrics, ProfilingStrategy, Result, WasmBacktraceDetails};
 use anyhow::{Context as _, bail};
-use heapwright_jit::Target;
+use heapwright_jit::{FunctionListing, Target};
 use heapwright_vm::{Allocation, Runtime, StoreConfig};
 use std::sync::Arc;
 
@@ -158,6 +158,20 @@ impl Engine {
     /// What the pool's slots are doing; `None` when instances are allocated on demand.
     pub fn pooling_allocator_metrics(&self) -> Option<PoolingAllocatorMetrics> {
         self.runtime().pool_metrics().map(PoolingAllocatorMetrics)
+    }
+
+    /// Compiles the functions of a module in the binary format that `wanted` picks by index, name and bytes of the body, and gives each in all
+    /// its forms: CLIF, machine code, and what links them to the module. For tools that show code.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the module, with the offset.
+    pub fn list_functions(
+        &self,
+        bytes: &[u8],
+        wanted: impl FnMut(u32, Option<&str>, usize) -> bool,
+    ) -> Result<Vec<FunctionListing>> {
+        Ok(self.runtime().compiler().list(bytes, wanted)?)
     }
 
     pub(crate) fn runtime(&self) -> &Arc<Runtime> {

@@ -43,6 +43,7 @@ pub(crate) enum Command {
     /// One measured process of `bench`
     #[command(hide = true)]
     BenchChild(Box<ChildArgs>),
+    Explore(Box<ExploreArgs>),
     Collectors(CollectorsArgs),
 }
 
@@ -386,6 +387,43 @@ pub(crate) struct InspectArgs {
 fn target(triple: &str) -> Result<String, String> {
     Config::new().target(triple).map(|_| triple.to_owned()).map_err(|e| e.to_string())
 }
+
+/// Write a page that shows the Wasm, the CLIF and the machine code of each function side by side.
+///
+/// Lines that implement the same Wasm instruction light up together; allocation sequences, barriers, traps and the references in frames are
+/// marked. The page is one file that needs nothing else. The code is what `heapwright run` makes with the same options, before calls of
+/// other functions are linked.
+#[derive(Debug, Args)]
+#[command(after_help = EXPLORE_EXAMPLES)]
+pub(crate) struct ExploreArgs {
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+
+    /// Where to write the page (default: the module's name with `.html`, in the working directory)
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Show this function, by name or index; may be repeated (default: all)
+    #[arg(long = "function", value_name = "NAME|INDEX")]
+    pub(crate) functions: Vec<String>,
+
+    /// Most functions to show
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(crate) limit: usize,
+
+    /// Most bytes of Wasm in the functions shown: a page has about a hundred times as many
+    #[arg(long, value_name = "SIZE", default_value = "128k", value_parser = sizes::parse_nonzero)]
+    pub(crate) max_wasm: u64,
+
+    /// The module, in the binary or the text format
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+const EXPLORE_EXAMPLES: &str = "\
+Examples:
+  heapwright explore program.wasm
+  heapwright explore --collector generational --function main -o main.html program.wasm";
 
 /// List the garbage collectors, or say all about one.
 ///

@@ -12,6 +12,7 @@ mod bench;
 mod cache;
 mod collectors;
 mod compile;
+mod explore;
 mod failure;
 mod inspect;
 mod limits;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::BenchChild(args) => bench::child::run(&args),
+        Command::Explore(args) => explore::run(&args),
         Command::Collectors(args) => collectors::run(&args),
     };
     match ended {

@@ -12,6 +12,6 @@ mod opt;
 mod translate;
 
 pub use compile::{
-    Bodies, CompileError, Compiler, FunctionText, JUMP_STUB, SLOT, Settings, StubText, Stubs, Target, UnplacedFunction,
-    features, slots_size,
+    Bodies, ClifLine, CodePlace, CompileError, Compiler, FunctionListing, FunctionText, JUMP_STUB, Mark, SLOT,
+    Settings, StubText, Stubs, Target, UnplacedFunction, features, slots_size,
 };

@@ -1,7 +1,8 @@
 //! `heapwright compile`, `heapwright run` of its files, and the compile cache.
 
-use crate::support::Here;
+use crate::support::{Ended, Here};
 use std::fs;
+use std::process::Stdio;
 
 const ANSWER: &str = r#"(module (type $box (struct (field i32)))
   (func (export "answer") (param i32) (result i32)
@@ -94,4 +95,25 @@ fn runs_use_the_cache() {
     here.file("file", "");
     run(&["--cache-dir", "file"]).fails(2, &["--cache-dir", "file"]);
     run(&["--no-cache", "--cache-dir", "mine"]).fails(2, &["--no-cache"]);
+}
+
+/// Processes that run at the same time, each with a function of its own: what they have compiled is all there afterwards.
+#[test]
+fn processes_add_to_the_cache_together() {
+    const PROCESSES: usize = 6;
+    let function = |i: usize| format!("(func (export \"f{i}\") (result i32) (i32.const {i}))");
+    let here = Here::with("a.wat", format!("(module {})", (0..PROCESSES).map(function).collect::<String>()));
+    let command = |i: usize| here.command(["run", "--verbose", "--invoke", &format!("f{i}"), "a.wat"]);
+    let processes: Vec<_> =
+        (0..PROCESSES).map(|i| command(i).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()).collect();
+    for (i, process) in processes.into_iter().enumerate() {
+        let ended: Ended = process.wait_with_output().unwrap().into();
+        assert_eq!((ended.code, ended.out), (Some(0), format!("{i}\n")), "{}", ended.err);
+        assert!(ended.err.contains("added to the compile cache"), "{}", ended.err);
+    }
+    for i in 0..PROCESSES {
+        let again: Ended = command(i).output().unwrap().into();
+        assert!(again.err.contains("taken from the compile cache"), "{}", again.err);
+        assert!(!again.err.contains("added to the compile cache"), "function {i} was lost: {}", again.err);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod compiled;
+mod explore;
 mod inspect;
 mod listeners;
 mod run;

@@ -70,17 +70,25 @@ impl Worker {
     }
 
     /// Validates and compiles a function of a module.
+    pub(super) fn compile(&mut self, env: ModuleEnv<'_>, body: FunctionBody<'_>) -> Result<FunctionCode, CompileError> {
+        let index = body.index;
+        self.guarded(index, |worker| {
+            worker.prepare(env, body)?;
+            worker.generate(env.compiler, index)?;
+            collect(&worker.context, index)
+        })
+    }
+
+    /// Does something with a function of a module.
     ///
     /// Modules come from anywhere, and a code generator asserts its invariants: a panic is reported as a defect that concerns
     /// this function, and leaves the rest of the process alone.
-    pub(super) fn compile(&mut self, env: ModuleEnv<'_>, body: FunctionBody<'_>) -> Result<FunctionCode, CompileError> {
-        let index = body.index;
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            self.prepare(env, body)?;
-            self.generate(env.compiler, index)?;
-            collect(&self.context, index)
-        }));
-        result.unwrap_or_else(|panic| {
+    pub(super) fn guarded<T>(
+        &mut self,
+        index: u32,
+        work: impl FnOnce(&mut Worker) -> Result<T, CompileError>,
+    ) -> Result<T, CompileError> {
+        catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|panic| {
             // Nothing that was reused can be trusted any more.
             *self = Worker::new();
             let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -89,15 +97,16 @@ impl Worker {
         })
     }
 
-    /// Validates a function of a module and leaves its CLIF, lowered and with safepoints, in the context.
-    pub(super) fn prepare(&mut self, env: ModuleEnv<'_>, body: FunctionBody<'_>) -> Result<(), CompileError> {
+    /// Validates a function of a module and leaves its CLIF, lowered and with safepoints, in the context. Gives what is
+    /// known about its GC operations.
+    pub(super) fn prepare(&mut self, env: ModuleEnv<'_>, body: FunctionBody<'_>) -> Result<FuncGc, CompileError> {
         let mut gc = self.translate(env, body)?;
         let ModuleEnv { compiler, info, layout } = env;
         let settings = &compiler.settings;
         let func = &mut self.context.func;
         gc::expand(func, &mut gc, &LowerEnv { module: info, layout, spec: compiler.spec, settings });
         safepoints::insert(func, &gc, compiler.spec);
-        Ok(())
+        Ok(gc)
     }
 
     /// Validates a function of a module and leaves its CLIF, with GC operations that are still to be lowered, in the context.
@@ -166,7 +175,7 @@ fn verify(index: u32, func: &Function, isa: &dyn TargetIsa) -> Result<(), Compil
 }
 
 /// Reads the tables of a function that was just compiled.
-fn collect(context: &Context, index: u32) -> Result<FunctionCode, CompileError> {
+pub(super) fn collect(context: &Context, index: u32) -> Result<FunctionCode, CompileError> {
     let buffer = &context.compiled_code().expect("compilation has succeeded").buffer;
     let mut out = FunctionCode {
         code: buffer.data().to_vec(),

@@ -14,6 +14,7 @@ pub(crate) mod safepoints;
 #[cfg(test)]
 mod tests;
 
+pub use ops::Mark;
 pub(crate) use ops::{CastTarget, Extend, FuncGc, GcOp};
 
 use cranelift_codegen::ir::Function;

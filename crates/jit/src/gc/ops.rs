@@ -105,6 +105,17 @@ pub(crate) struct FuncGc {
     pub(crate) quiet_calls: FxHashSet<Inst>,
     /// Pseudo-calls that store a reference and need less than the store program.
     pub(crate) reduced: FxHashMap<Inst, Reduced>,
+    /// Instructions, by their numbers, that lowering made for allocations and barriers. For tools.
+    pub(crate) marks: Vec<(Mark, std::ops::Range<u32>)>,
+}
+
+/// What a piece of code is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mark {
+    /// The allocation sequence that the collector declares, the initialisation of the object included.
+    Allocation,
+    /// One of the collector's barrier programs.
+    Barrier,
 }
 
 impl GcOp {
@@ -120,6 +131,11 @@ impl GcOp {
                 | ArrayNewFixed { .. }
                 | ExnNew { .. }
         )
+    }
+
+    /// Whether it makes an object, inline or in a builtin.
+    pub(crate) fn allocates(&self) -> bool {
+        self.allocates_inline() || matches!(self, GcOp::ArrayNewData { .. } | GcOp::ArrayNewElem { .. })
     }
 
     /// Whether a collection can happen during the operation.

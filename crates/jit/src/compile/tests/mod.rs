@@ -1,6 +1,7 @@
 //! Tests that run what was compiled, with just enough of a machine around it.
 
 mod exec;
+mod listing;
 mod modules;
 mod stubs;
 

@@ -7,6 +7,7 @@
 use super::access::Place;
 use super::emit::{Base, Emitter, Known, mutator_offset};
 use crate::abi::Builtin;
+use crate::gc::Mark;
 use core::mem::offset_of;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, Value, types};
@@ -81,6 +82,14 @@ enum Binary {
 impl Emitter<'_> {
     /// Emits a barrier program. Gives the reference that a load gives: the one loaded, or what it is replaced by.
     pub(super) fn run(&mut self, program: &'static Program, inputs: Inputs) -> Option<Value> {
+        let first = self.pos.func.dfg.num_insts() as u32;
+        let loaded = self.run_here(program, inputs);
+        let end = self.pos.func.dfg.num_insts() as u32;
+        self.gc.marks.push((Mark::Barrier, first..end));
+        loaded
+    }
+
+    fn run_here(&mut self, program: &'static Program, inputs: Inputs) -> Option<Value> {
         let slot = inputs
             .place
             .filter(|_| program.mentions(Input::Slot))

@@ -11,7 +11,7 @@ mod bulk;
 mod casts;
 mod emit;
 
-use super::{FuncGc, GcOp};
+use super::{FuncGc, GcOp, Mark};
 use crate::abi::{InstanceLayout, Trap};
 use crate::compile::Settings;
 use crate::module::ModuleInfo;
@@ -58,7 +58,13 @@ pub(crate) fn lower(func: &mut Function, gc: &mut FuncGc, env: &LowerEnv<'_>) {
                 };
                 emitter.pos.use_srcloc(inst);
                 let branch = rest.get(at).copied().filter(|&b| found.tests.get(&b) == Some(&inst));
-                if emitter.lower_op(op, inst, branch) {
+                let first = emitter.pos.func.dfg.num_insts() as u32;
+                let fused = emitter.lower_op(op, inst, branch);
+                if op.allocates() {
+                    let end = emitter.pos.func.dfg.num_insts() as u32;
+                    emitter.gc.marks.push((Mark::Allocation, first..end));
+                }
+                if fused {
                     at += 1;
                 }
             }
