@@ -209,6 +209,8 @@ impl Heap {
         let max = config.max.min(MAX_CAPACITY).min(memory.max_end() - null_page) / 4096 * 4096;
         let capacity = Heap::first_capacity(&config).min(max);
         memory.commit_to(null_page + capacity)?;
+        // Memory that another heap has used may be open far beyond.
+        memory.close()?;
         let mut heap = Heap {
             config,
             spec,

@@ -219,6 +219,27 @@ impl HeapMemory {
         Ok(())
     }
 
+    /// Takes away access to what is not committed: in memory that was used before, more may be accessible. Afterwards every access beyond
+    /// the committed end faults, as in new memory.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses: then the memory must not be used.
+    pub fn close(&mut self) -> Result<(), MemoryError> {
+        if let Backing::Mapped = self.backing
+            && self.accessible > self.usable
+        {
+            use rustix::mm::{MprotectFlags, mprotect};
+            let size = (self.accessible - self.usable) as usize;
+            // SAFETY: `[usable, accessible)` behind the null page is part of the reservation and not committed, so nothing refers to it.
+            let changed =
+                unsafe { mprotect(self.base.add(self.committed_end() as usize).cast(), size, MprotectFlags::empty()) };
+            changed.map_err(|e| MemoryError(format!("cannot take access to {size} bytes of a GC heap away: {e}")))?;
+            self.accessible = self.usable;
+        }
+        self.side.close()
+    }
+
     /// Gives the whole pages of `[start, end)` back to the system; they read as zero afterwards. What lies outside the
     /// committed part is left alone.
     pub fn decommit(&mut self, start: u64, end: u64) {
@@ -242,8 +263,8 @@ impl HeapMemory {
     }
 
     /// Makes the memory as good as new, side tables included: nothing is committed, everything is zero. The first `keep` bytes of
-    /// what was committed are overwritten and stay resident, the rest goes back to the system; access rights stay, so that the next use need not
-    /// ask for them again.
+    /// what was committed are overwritten and stay resident, the rest goes back to the system; access rights stay until
+    /// [`close`](Self::close), so that the next use need not ask for them again.
     ///
     /// # Errors
     ///

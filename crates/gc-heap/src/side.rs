@@ -259,6 +259,26 @@ impl SideMemory {
         Ok(())
     }
 
+    /// Takes away access to what is not committed.
+    pub(crate) fn close(&mut self) -> Result<(), MemoryError> {
+        let Backing::Mapped = self.backing else { return Ok(()) };
+        for placed in &mut self.placed[..self.declared.len()] {
+            let Placed { start, committed, accessible, .. } = *placed;
+            if accessible > committed {
+                use rustix::mm::{MprotectFlags, mprotect};
+                let size = accessible - committed;
+                // SAFETY: the bytes lie in the table's part of the reservation, beyond what is committed, so nothing refers to them.
+                let changed =
+                    unsafe { mprotect(self.base.add(start + committed).cast(), size, MprotectFlags::empty()) };
+                changed.map_err(|e| {
+                    MemoryError(format!("cannot take access to {size} bytes of a side table away: {e}"))
+                })?;
+                placed.accessible = committed;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the tables as good as new: nothing is committed, everything is zero. Access rights stay.
     pub(crate) fn reset(&mut self) -> Result<(), MemoryError> {
         for placed in &mut self.placed[..self.declared.len()] {

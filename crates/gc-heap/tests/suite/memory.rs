@@ -166,6 +166,7 @@ fn a_reset_memory_is_as_good_as_new() {
             assert!(memory.load_u8(NULL_PAGE_BYTES).is_err() && memory.side(0).is_empty());
             // First less than before, then more.
             memory.commit_to(end - 65536).unwrap();
+            memory.close().unwrap();
             assert!(memory.load_u8((end - 65536) as u32).is_err());
             memory.commit_to(end + 65536).unwrap();
             assert!(memory.slice(NULL_PAGE_BYTES, (1 << 17) + 65536).unwrap().iter().all(|&b| b == 0), "keep {keep}");

@@ -80,7 +80,8 @@ impl Recycle for MemorySlot {
             && keep > image.range().start
         {
             let end = image.range().end.min(keep);
-            // SAFETY: inside the accessible part, which no one else knows of: the slot is free.
+            // SAFETY: the image is inside what is accessible: `prepare` commits before it maps, and what is committed shrinks only there, when the
+            // image is gone. Nobody else looks: a slot that is recycled has no user (`Taken` owns it alone until its drop).
             let bytes = unsafe { self.mapping.bytes_mut(image.range().start..end) };
             image.read(bytes)?;
         }

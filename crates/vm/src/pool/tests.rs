@@ -5,7 +5,7 @@ use crate::{
     Allocation, AllocationStrategy, CallError, Extern, InstanceId, InstantiateError, LoadError, LoadedModule,
     PoolConfig, Runtime, Store, StoreConfig, ValRaw,
 };
-use heapwright_gc_heap::{HeapConfig, SizingPolicy};
+use heapwright_gc_heap::{GcRef, HeapConfig, SizingPolicy, Value};
 use heapwright_jit::Settings;
 use heapwright_jit::abi::Trap;
 use std::sync::Arc;
@@ -260,4 +260,48 @@ fn an_image_does_not_run_ahead_of_a_trap() {
         }
         assert_eq!(call(&mut store, owner, "call", 0).unwrap(), 0);
     }
+}
+
+/// A heap's end is a fault also where the slot's last user had more: a forged reference cannot reach beyond what its own store has.
+#[test]
+fn a_used_heap_ends_where_its_store_says() {
+    let runtime = pooled(|c| c.total_gc_heaps = 1);
+    let module = module(
+        &runtime,
+        r#"(module (type $s (struct (field (mut i32)) (field (mut (ref null $s)))))
+            (global $g (export "g") (mut (ref null $s)) (ref.null $s))
+            (func (export "new") (param i32) (result i32)
+              (global.set $g (struct.new $s (local.get 0) (struct.new $s (i32.const 2) (ref.null $s))))
+              (i32.const 0))
+            (func (export "through") (param i32) (result i32)
+              (struct.get $s 0 (ref.as_non_null (struct.get $s 1 (global.get $g)))))
+            (func (export "write") (param i32) (result i32)
+              (struct.set $s 0 (ref.as_non_null (struct.get $s 1 (global.get $g))) (local.get 0)) (i32.const 0)))"#,
+    );
+    const FAR: u32 = 8 << 20;
+    let end = {
+        let mut store = store(&runtime);
+        store.instantiate(&module, &[]).unwrap();
+        let memory = store.heap().unwrap().memory_mut();
+        let end = memory.committed_end();
+        assert!(end < u64::from(FAR));
+        memory.commit_to(16 << 20).unwrap();
+        memory.store_u32(FAR, 7).unwrap();
+        end
+    };
+    for name in ["through", "write"] {
+        let mut store = store(&runtime);
+        let instance = store.instantiate(&module, &[]).unwrap();
+        call(&mut store, instance, "new", 1).unwrap();
+        assert_eq!(call(&mut store, instance, "through", 0).unwrap(), 2, "the slot serves");
+        let Some(Extern::Global(global)) = store.instance_export(instance, "g") else { panic!("no global") };
+        let Value::Ref(object) = store.global_get(global) else { panic!("no reference") };
+        let heap = store.heap().unwrap();
+        assert_eq!(heap.memory().committed_end(), end);
+        heap.set_field(object, 1, Value::Ref(GcRef::from_raw(FAR)), false).unwrap();
+        let result = call(&mut store, instance, name, 0);
+        assert!(matches!(&result, Err(CallError::Trap(t)) if t.trap == Trap::HeapCorrupted), "{name}: {result:?}");
+        assert!(store.is_poisoned());
+    }
+    assert_eq!(runtime.pool_metrics().unwrap().gc_heaps.reused, 2);
 }
