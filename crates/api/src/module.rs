@@ -150,13 +150,13 @@ impl Module {
     }
 
     /// Adds the functions that were compiled lazily since the module was loaded to the cache, if the engine has one. To be called when a
-    /// program ends; what another process has added meanwhile is replaced. Eagerly compiled modules are in the cache already.
+    /// program ends; what others have added meanwhile stays. Eagerly compiled modules are in the cache already.
     ///
     /// Gives the number of functions; 0 means that nothing had to be done.
     pub fn update_cache(&self) -> usize {
         let added = self.loaded.functions_added();
         if let Some(cache) = ModuleCache::of(&self.engine).filter(|_| added > 0) {
-            cache.store(&self.loaded);
+            cache.add(&self.loaded);
             return added;
         }
         0

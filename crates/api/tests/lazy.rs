@@ -338,6 +338,103 @@ fn what_a_run_compiled_the_next_one_finds() -> Result<()> {
     Ok(())
 }
 
+/// Loads the module of a text with the cache, as a run of its own.
+fn run(cache: &Cache, text: &str) -> Result<(Module, Store<()>, Instance)> {
+    let engine = engine(|c| _ = c.cache(Some(cache.clone())));
+    let module = Module::new(&engine, text)?;
+    let mut store = Store::new(&engine, ())?;
+    let instance = Instance::new(&mut store, &module, &[])?;
+    Ok((module, store, instance))
+}
+
+#[test]
+fn what_runs_at_the_same_time_compiled_adds_up() -> Result<()> {
+    let dir = TempDir::new()?;
+    let cache = Cache::open(dir.path(), DEFAULT_CACHE_LIMIT)?;
+    let known = || -> Result<Vec<String>> { Ok(compiled(&run(&cache, TABLES)?.0)) };
+    // Both begin with nothing.
+    let (mut a, mut b) = (run(&cache, TABLES)?, run(&cache, TABLES)?);
+    assert_eq!(call(&mut a.1, a.2, "catch", 5)?, 5);
+    assert_eq!(call(&mut b.1, b.2, "list", 100)?, 5050);
+    assert_eq!((a.0.update_cache(), b.0.update_cache()), (3, 3));
+    assert_eq!(known()?, ["throw", "through", "?", "make", "sum", "?"]);
+    // Both begin with that, and compile one function that is the same.
+    let (mut a, mut b) = (run(&cache, TABLES)?, run(&cache, TABLES)?);
+    assert_eq!(call(&mut a.1, a.2, "trap", 1)?, 1);
+    assert_eq!(call(&mut b.1, b.2, "deep", 10)?, 11);
+    assert_eq!((a.0.update_cache(), b.0.update_cache()), (2, 2));
+    assert_eq!(known()?.len(), 9);
+    let (module, ..) = run(&cache, TABLES)?;
+    check_tables(module.engine(), &module)?;
+    // One that knows less than the cache, and nothing that is new, changes nothing.
+    let entry = std::fs::read_dir(cache.dir())?.next().expect("an entry")?.path();
+    let before = std::fs::read(&entry)?;
+    a.0.update_cache();
+    assert!(std::fs::read(&entry)? == before);
+    Ok(())
+}
+
+#[test]
+fn many_threads_add_to_the_cache() -> Result<()> {
+    const THREADS: usize = 8;
+    let function = |i: usize| {
+        format!(
+            r#"(func $own{i} (param i32) (result i32) (i32.mul (local.get 0) (i32.const {i})))
+               (func (export "f{i}") (param i32) (result i32) (call $common (call $own{i} (local.get 0))))"#
+        )
+    };
+    let text = format!(
+        "(module (func $common (param i32) (result i32) (i32.add (local.get 0) (i32.const 1))) {})",
+        (0..THREADS).map(function).collect::<String>()
+    );
+    let dir = TempDir::new()?;
+    let cache = Cache::open(dir.path(), DEFAULT_CACHE_LIMIT)?;
+    let together = Barrier::new(THREADS);
+    let work = |i: usize| -> Result<usize> {
+        let (module, mut store, instance) = run(&cache, &text)?;
+        together.wait();
+        assert_eq!(call(&mut store, instance, &format!("f{i}"), 10)?, 10 * i as i32 + 1);
+        Ok(module.update_cache())
+    };
+    let (work, text) = (&work, &text);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|i| scope.spawn(move || work(i))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("no panic").map(|added| assert_eq!(added, 3)))
+    })?;
+    let (module, mut store, instance) = run(&cache, text)?;
+    assert_eq!(compiled(&module).len(), 2 * THREADS + 1, "nothing is lost");
+    for i in 0..THREADS {
+        assert_eq!(call(&mut store, instance, &format!("f{i}"), 10)?, 10 * i as i32 + 1);
+    }
+    assert_eq!((module.update_cache(), cache.contents()?.entries), (0, 1));
+    Ok(())
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_the_cache_has_is_mapped() -> Result<()> {
+    let dir = TempDir::new()?;
+    let cache = Cache::open(dir.path(), DEFAULT_CACHE_LIMIT)?;
+    let (module, mut store, instance) = run(&cache, TABLES)?;
+    assert_eq!(call(&mut store, instance, "catch", 5)?, 5);
+    assert_eq!(module.update_cache(), 3);
+    let (module, mut store, instance) = run(&cache, TABLES)?;
+    let entry = std::fs::read_dir(cache.dir())?.next().expect("an entry")?.path();
+    let start = module.text().as_ptr() as usize;
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let map = maps.lines().find(|map| map.starts_with(&format!("{start:x}-"))).expect("the text is mapped");
+    assert!(map.contains(" r-xp ") && map.ends_with(entry.to_str().expect("a plain name")), "{map}");
+    // What is added stands behind it, and both are kept.
+    let before = module.text().to_vec();
+    assert_eq!(call(&mut store, instance, "list", 100)?, 5050);
+    assert_eq!(call(&mut store, instance, "catch", 6)?, 6);
+    assert_eq!(module.text()[..before.len()], before);
+    assert_eq!(module.update_cache(), 3);
+    let (module, ..) = run(&cache, TABLES)?;
+    assert_eq!(compiled(&module).len(), 6);
+    check_tables(module.engine(), &module)
+}
+
 #[test]
 fn a_lazy_module_is_serialized_whole() -> Result<()> {
     let lazy = engine(|_| ());

@@ -66,22 +66,46 @@ pub(crate) fn list(dir: &Path) -> io::Result<Found> {
 ///
 /// When the file cannot be written; there is then the old one, or none, as before.
 pub fn replace(path: &Path, contents: &[u8], permissions: Option<Permissions>) -> io::Result<()> {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    // Unique among living processes of this machine; `create_new` sees to the rest.
-    name.push(format!("{TEMPORARY}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
-    let temporary = path.with_file_name(name);
-    let written = OpenOptions::new().write(true).create_new(true).open(&temporary).and_then(|mut file| {
+    Unplaced::write(path, contents, permissions)?.place(path)
+}
+
+/// A file that is written and has not got its name yet. Without one it goes when this value goes.
+pub(crate) struct Unplaced {
+    /// Its name until then; empty afterwards.
+    temporary: PathBuf,
+}
+
+impl Unplaced {
+    /// Writes a file beside `path`.
+    pub(crate) fn write(path: &Path, contents: &[u8], permissions: Option<Permissions>) -> io::Result<Unplaced> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
+        // Unique among living processes of this machine; `create_new` sees to the rest.
+        name.push(format!("{TEMPORARY}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+        let temporary = path.with_file_name(name);
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
+        let unplaced = Unplaced { temporary };
         if let Some(permissions) = permissions {
             file.set_permissions(permissions)?;
         }
-        file.write_all(contents)
-    });
-    let written = written.and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
+        file.write_all(contents)?;
+        Ok(unplaced)
     }
-    written
+
+    /// Gives it the name `path`, in place of what has it.
+    pub(crate) fn place(mut self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.temporary, path)?;
+        self.temporary = PathBuf::new();
+        Ok(())
+    }
+}
+
+impl Drop for Unplaced {
+    fn drop(&mut self) {
+        if !self.temporary.as_os_str().is_empty() {
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
 }
 
 #[cfg(test)]

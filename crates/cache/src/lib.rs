@@ -1,9 +1,12 @@
-//! Files by key in a directory of the user's, bounded in size, shared by any number of processes without locks.
+//! Files by key in a directory of the user's, bounded in size, shared by any number of processes.
 //!
 //! What this crate guarantees:
 //!
 //! - **Entries are whole.** An entry is written under another name and renamed; a reader sees all of it or nothing. An entry is never
-//!   changed in place, so that it may be mapped; a newer one takes its name, and who has the old one open keeps it.
+//!   changed in place, so that it may be mapped; a newer one takes its name, and who has the old one open keeps it. Nobody waits for
+//!   anybody to do so.
+//! - **Entries can be added to.** [`Cache::put_if`] replaces only the entry that was seen, so that of several who add to one at the same
+//!   time none undoes what another did. For the moment of comparing and renaming they take turns.
 //! - **Only the user writes.** A directory that belongs to somebody else, or that others may write to, is refused: what is cached is
 //!   executed.
 //! - **The size is bounded.** Whoever adds an entry removes those not used for longest, until all fit.
@@ -14,8 +17,9 @@
 #![forbid(unsafe_code)]
 
 mod files;
+mod turns;
 
-use files::Listed;
+use files::{Listed, Unplaced};
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -39,6 +43,17 @@ pub struct Key(pub [u8; 32]);
 pub struct Cache {
     dir: PathBuf,
     limit: u64,
+}
+
+/// What became of an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Put {
+    /// It is kept.
+    Kept,
+    /// It is larger than the whole cache may be, and is not kept.
+    TooLarge,
+    /// Somebody else has changed the entry since it was seen: it is left as it is.
+    Changed,
 }
 
 /// What is, or was, in a cache.
@@ -112,6 +127,41 @@ impl Cache {
         replace(&path, contents, Some(Permissions::from_mode(0o600)))?;
         self.evict(&path);
         Ok(true)
+    }
+
+    /// As [`put`](Self::put), provided that the entry is the one that was seen before: `seen` is what [`get`](Self::get) gave then. To be used by
+    /// who adds to an entry; on [`Put::Changed`] the newer one is to be read and added to.
+    ///
+    /// Where the file system has no locks, or another process holds one for seconds, nobody waits: of two that replace an entry in the
+    /// same moment one may then be lost, which costs its additions and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn put_if(&self, key: &Key, seen: Option<&File>, contents: &[u8]) -> io::Result<Put> {
+        if contents.len() as u64 > self.limit {
+            return Ok(Put::TooLarge);
+        }
+        let path = self.path(key);
+        // What takes time is done before the others have to wait.
+        let entry = Unplaced::write(&path, contents, Some(Permissions::from_mode(0o600)))?;
+        {
+            let _turn = turns::take(&self.dir);
+            // An entry that is open keeps its number on the device, so no other can have it.
+            let number = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+            let seen = seen.map(|file| file.metadata().map(number)).transpose()?;
+            let now = match fs::symlink_metadata(&path) {
+                Ok(metadata) => Some(number(metadata)),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+                Err(e) => return Err(e),
+            };
+            if seen != now {
+                return Ok(Put::Changed);
+            }
+            entry.place(&path)?;
+        }
+        self.evict(&path);
+        Ok(Put::Kept)
     }
 
     /// Removes an entry, if it is there.

@@ -1,6 +1,6 @@
 //! What a cache promises: whole entries under concurrency, a bounded size, a directory that only its user writes to.
 
-use heapwright_cache::{Cache, Contents, Key, replace};
+use heapwright_cache::{Cache, Contents, Key, Put, replace};
 use std::fs::{self, Permissions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -132,5 +132,60 @@ fn a_failed_replacement_leaves_nothing() {
     let taken = dir.path().join("directory");
     fs::create_dir_all(taken.join("full")).unwrap();
     assert!(replace(&taken, b"x", None).is_err());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn only_the_entry_that_was_seen_is_replaced() {
+    let dir = TempDir::new().unwrap();
+    let cache = Cache::open(dir.path(), 100).unwrap();
+    let put_if = |seen: Option<&fs::File>, contents: &[u8]| cache.put_if(&key(1), seen, contents).unwrap();
+    assert_eq!(put_if(None, b"one"), Put::Kept);
+    assert_eq!(put_if(None, b"two"), Put::Changed, "there is one by now");
+    let one = cache.get(&key(1)).unwrap();
+    assert_eq!(put_if(Some(&one), b"one more"), Put::Kept);
+    assert_eq!(put_if(Some(&one), b"two"), Put::Changed, "it is another one");
+    assert_eq!(put_if(Some(&one), &[0; 101]), Put::TooLarge);
+    assert_eq!(read(&cache, 1).unwrap(), b"one more");
+    cache.remove(&key(1));
+    assert_eq!(put_if(Some(&one), b"two"), Put::Changed, "it is gone");
+    assert_eq!(put_if(None, b"again"), Put::Kept);
+    assert_eq!(read(&cache, 1).unwrap(), b"again");
+    assert_eq!(fs::read_dir(cache.dir()).unwrap().count(), 1, "nothing else is left");
+}
+
+/// Each writer adds its letters one at a time; none is lost.
+#[test]
+fn additions_of_many_writers_add_up() {
+    const LETTERS: usize = 25;
+    let dir = TempDir::new().unwrap();
+    let add = |letter: u8| {
+        // A handle each, as processes have.
+        let cache = Cache::open(dir.path(), 10_000).unwrap();
+        for _ in 0..LETTERS {
+            loop {
+                let seen = cache.get(&key(1));
+                let mut contents = Vec::new();
+                seen.as_ref().map(|mut file| file.read_to_end(&mut contents).unwrap());
+                contents.push(letter);
+                if cache.put_if(&key(1), seen.as_ref(), &contents).unwrap() == Put::Kept {
+                    break;
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        b"abcdef".iter().for_each(|&letter| {
+            _ = scope.spawn({
+                let add = &add;
+                move || add(letter)
+            })
+        })
+    });
+    let contents = read(&Cache::open(dir.path(), 10_000).unwrap(), 1).unwrap();
+    assert_eq!(contents.len(), 6 * LETTERS);
+    for letter in b"abcdef" {
+        assert_eq!(contents.iter().filter(|c| *c == letter).count(), LETTERS);
+    }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }

@@ -53,6 +53,26 @@ impl Reservation {
         Ok(Reservation { base: base.cast(), size, committed: 0 })
     }
 
+    /// Maps whole pages of a file from `at` (a multiple of the page size, at or behind what is committed) on, readable and executable.
+    ///
+    /// # Safety
+    ///
+    /// As [`of_file`](Self::of_file).
+    pub(crate) unsafe fn map_code(&mut self, at: usize, file: &File, range: &Range<usize>) -> Result<(), MemoryError> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let page = page_size();
+        assert!(at >= self.committed && at.is_multiple_of(page) && range.len().is_multiple_of(page));
+        assert!(range.len() <= self.size - at);
+        let (protection, flags) = (ProtFlags::READ | ProtFlags::EXEC, MapFlags::PRIVATE | MapFlags::FIXED);
+        // SAFETY: the range lies inside this reservation, beyond what is committed, so nothing refers to what is replaced; what it contains
+        // is the caller's promise.
+        let mapped =
+            unsafe { mmap(self.base.add(at).cast(), range.len(), protection, flags, file, range.start as u64) };
+        mapped.map(drop).map_err(|e| MemoryError(format!("cannot map {} bytes of a file: {e}", range.len())))
+    }
+
     /// Maps a file over everything from `at` (a multiple of the page size, at or behind what is committed) on, readable and executable.
     /// What is written to the file appears there.
     ///

@@ -42,6 +42,8 @@ pub(crate) enum Text<'a> {
     Mapped(CodeMapping),
     /// To be copied, with functions that are still to be compiled.
     Growing(&'a [u8], Bodies),
+    /// Mapped already, with functions that are still to be compiled.
+    MappedGrowing(CodeMapping, Bodies),
 }
 
 impl std::fmt::Debug for LoadedModule {
@@ -74,16 +76,17 @@ impl LoadedModule {
         let exported = info.exports.iter().filter(|e| e.kind == ExternKind::Func).map(|e| e.index).chain(info.start);
         runtime.prepare_entries(exported.map(|f| SignatureKinds::of(info.func_type(f))))?;
         let exports_by_name = info.exports.iter().enumerate().map(|(i, e)| (e.name.clone(), i)).collect();
-        let (mapping, lazy) = match text {
+        let (mapping, bodies) = match text {
             Text::Bytes(text) => (CodeMapping::of_bytes(runtime.target(), text)?, None),
             Text::Mapped(mapping) => (mapping, None),
-            Text::Growing(text, bodies) => {
-                let mapping = CodeMapping::growing(bodies.len() as u32, text)?;
-                let lazy = Lazy::new(&compiled, bodies);
-                lazy.set_slots(&compiled, &mapping);
-                (mapping, Some(lazy))
-            }
+            Text::Growing(text, bodies) => (CodeMapping::growing(bodies.len() as u32, text)?, Some(bodies)),
+            Text::MappedGrowing(mapping, bodies) => (mapping, Some(bodies)),
         };
+        let lazy = bodies.map(|bodies| {
+            let lazy = Lazy::new(&compiled, bodies);
+            lazy.set_slots(&compiled, &mapping);
+            lazy
+        });
         let code = RegisteredCode::new(CodeObject::of_mapping(mapping, CodeKind::Module(compiled.clone())));
         let module = Arc::new(LoadedModule {
             runtime: runtime.clone(),
@@ -150,10 +153,19 @@ impl LoadedModule {
     }
     /// The entry point of a defined function, which is compiled if it was not.
     pub(crate) fn compiled_code_of(&self, defined: u32) -> Result<*const u8, LoadError> {
-        if let Some(lazy) = &self.lazy {
-            lazy.compile(self.runtime.compiler(), &self.compiled, self.code.code(), defined)?;
-        }
+        self.compile_function(defined)?;
         Ok(self.code_of(defined))
+    }
+    /// Compiles a defined function (counted without imports), if it is not.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`]: it surpasses a limit, or there is no memory.
+    pub fn compile_function(&self, defined: u32) -> Result<(), LoadError> {
+        match &self.lazy {
+            Some(lazy) => lazy.compile(self.runtime.compiler(), &self.compiled, self.code.code(), defined),
+            None => Ok(()),
+        }
     }
     /// Whether functions are compiled when they are first called.
     pub fn is_lazy(&self) -> bool {

@@ -202,8 +202,7 @@ impl Runtime {
         LoadedModule::new(self, module, text, wasm)
     }
 
-    /// As [`load_artifact`](Self::load_artifact) for a file. Its text is mapped and not copied, where it is complete and the system allows
-    /// that.
+    /// As [`load_artifact`](Self::load_artifact) for a file. Its text is mapped and not copied, where the system allows that.
     ///
     /// # Errors
     ///
@@ -216,12 +215,18 @@ impl Runtime {
         // SAFETY: the caller's promise.
         let bytes = unsafe { FileBytes::map(file) }.map_err(LoadError::File)?;
         let ArtifactFile { module, bodies, text, wasm } = self.compiler.read_artifact(&bytes)?;
-        if module.jumps {
-            return LoadedModule::new(self, module, Text::Growing(&bytes[text], bodies), wasm);
-        }
-        // SAFETY: as above. A file system may refuse what is to be executed; its bytes are copied then.
-        let mapping = unsafe { CodeMapping::of_file(self.target(), file, &text) };
-        let text = mapping.map_or(Text::Bytes(&bytes[text]), Text::Mapped);
+        // A file system may refuse what is to be executed; its bytes are copied then.
+        let text = if module.jumps {
+            // SAFETY: the caller's promise; `read_artifact` has checked that the text fills pages.
+            match unsafe { CodeMapping::growing_from(bodies.len() as u32, file, &text) } {
+                Ok(mapping) => Text::MappedGrowing(mapping, bodies),
+                Err(_) => Text::Growing(&bytes[text], bodies),
+            }
+        } else {
+            // SAFETY: as above.
+            let mapping = unsafe { CodeMapping::of_file(self.target(), file, &text) };
+            mapping.map_or(Text::Bytes(&bytes[text]), Text::Mapped)
+        };
         LoadedModule::new(self, module, text, wasm)
     }
 

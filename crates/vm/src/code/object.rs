@@ -1,7 +1,7 @@
 //! A mapped text and what is known about it.
 
 use crate::LoadedModule;
-use crate::mapping::Reservation;
+use crate::mapping::{Reservation, page_size};
 use heapwright_gc_heap::MemoryError;
 use heapwright_jit::artifact::CompiledModule;
 use heapwright_jit::{SLOT, Target, slots_size};
@@ -24,12 +24,21 @@ pub(crate) enum CodeKind {
 /// A mapped text of which nothing is known yet.
 ///
 /// Code is written before anything leads to it, and never changed after. No page is ever writable and executable: a text that is complete is
-/// written first and made executable then; one that grows is mapped from an unnamed file, executable and not writable, and grows by writing
-/// to the file.
+/// written first and made executable then, or mapped from an artifact; one that grows is mapped from an unnamed file, executable and not
+/// writable, and grows by writing to the file. Its beginning may be an artifact's.
+///
+/// ```text
+///   base        base + before                 base + before + fixed
+///    | slots     | text: an artifact's pages   | text: the unnamed file's pages … room |
+/// ```
+///
+/// Invariant (kept by this module): `[before, before + length)` of the mapping is readable, and nobody writes there any more.
 pub(crate) struct CodeMapping {
     mapping: Reservation,
     /// Bytes of data in front of the text: the slots of jump stubs.
     before: usize,
+    /// Bytes of text that are no part of the file that grows: whole pages.
+    fixed: usize,
     /// Bytes of text so far.
     length: AtomicUsize,
     /// Bytes of text that there is room for.
@@ -54,7 +63,7 @@ impl CodeMapping {
     pub(crate) fn of_bytes(target: Target, text: &[u8]) -> Result<CodeMapping, MemoryError> {
         let mut mapping = Reservation::new(text.len() as u64)?;
         mapping.commit_to(text.len())?;
-        // SAFETY: `text.len()` bytes were committed just now, and nobody else knows of them.
+        // SAFETY: `text.len()` bytes were committed just now, in a mapping that nobody else knows of, so they overlap nothing.
         unsafe { core::ptr::copy_nonoverlapping(text.as_ptr(), mapping.base(), text.len()) };
         match target {
             // x86-64 keeps instruction fetch coherent with stores; other targets flush here.
@@ -71,27 +80,57 @@ impl CodeMapping {
     ///
     /// The text must be one that this engine's compiler made, and the file's bytes must stay what they are.
     pub(crate) unsafe fn of_file(target: Target, file: &File, text: &Range<usize>) -> Result<CodeMapping, MemoryError> {
-        // SAFETY: the caller's promise.
+        // SAFETY: what is executed, and that the file stays as it is, is the caller's promise.
         let mapping = unsafe { Reservation::of_file(file, text, target == Target::Native)? };
         Ok(CodeMapping::complete(mapping, text.len()))
     }
 
     fn complete(mapping: Reservation, length: usize) -> CodeMapping {
-        CodeMapping { mapping, before: 0, length: AtomicUsize::new(length), room: length, file: None }
+        CodeMapping { mapping, before: 0, fixed: length, length: AtomicUsize::new(length), room: length, file: None }
     }
 
-    /// Maps a text for this machine that can grow, behind the slots of `count` jump stubs.
+    /// Maps a text for this machine that can grow, behind the slots of `count` jump stubs, by copying what there is of it.
     pub(crate) fn growing(count: u32, text: &[u8]) -> Result<CodeMapping, MemoryError> {
-        let file = unnamed_file().map_err(|e| MemoryError(format!("no memory for code: {e}")))?;
-        let file = File::from(file);
-        let (before, room) = (slots_size(count), ROOM);
-        let mut mapping = Reservation::new((before + room) as u64)?;
-        mapping.commit_to(before)?;
-        // SAFETY: only `append` writes to the file, and only behind what it has written before.
-        unsafe { mapping.map_growing_file(before, &file)? };
-        let code = CodeMapping { mapping, before, length: AtomicUsize::new(0), room, file: Some(file) };
+        let code = CodeMapping::with_room(count, 0, |_| Ok(()))?;
         code.append(0, text)?;
         Ok(code)
+    }
+
+    /// As [`growing`](Self::growing), but what there is of the text is mapped from a file, where it starts at a multiple of the page size
+    /// and zeros fill its last page. What is added begins on the page behind.
+    ///
+    /// # Safety
+    ///
+    /// As for [`of_file`](Self::of_file).
+    pub(crate) unsafe fn growing_from(
+        count: u32,
+        file: &File,
+        text: &Range<usize>,
+    ) -> Result<CodeMapping, MemoryError> {
+        let whole = text.start..text.start + text.len().next_multiple_of(page_size());
+        CodeMapping::with_room(count, whole.len(), |mapping| {
+            // SAFETY: what is executed, and that the file stays as it is, is the caller's promise.
+            unsafe { mapping.map_code(slots_size(count), file, &whole) }
+        })
+    }
+
+    /// A text that can grow, of which `fixed` bytes (whole pages) are mapped by `map`.
+    fn with_room(
+        count: u32,
+        fixed: usize,
+        map: impl FnOnce(&mut Reservation) -> Result<(), MemoryError>,
+    ) -> Result<CodeMapping, MemoryError> {
+        let no_memory = |e| MemoryError(format!("no memory for code: {e}"));
+        let file = File::from(unnamed_file().map_err(no_memory)?);
+        let before = slots_size(count);
+        let room = ROOM.max(fixed + page_size());
+        let mut mapping = Reservation::new((before + room) as u64)?;
+        mapping.commit_to(before)?;
+        map(&mut mapping)?;
+        // SAFETY: the file has no name and no other handle, so only `append` writes to it, and that only behind what it has written
+        // before; nothing jumps to code before it is written (`Lazy` sets slots afterwards).
+        unsafe { mapping.map_growing_file(before + fixed, &file)? };
+        Ok(CodeMapping { mapping, before, fixed, length: AtomicUsize::new(fixed), room, file: Some(file) })
     }
 
     /// Writes code at text offset `at`, at or behind the end of the text, which thereby grows. One caller at a time.
@@ -100,7 +139,8 @@ impl CodeMapping {
         let file = self.file.as_ref().ok_or_else(full)?;
         let end = at.checked_add(code.len()).filter(|&end| end <= self.room).ok_or_else(full)?;
         assert!(at >= self.length.load(Acquire), "code is never written over");
-        file.write_all_at(code, at as u64).map_err(|e| MemoryError(format!("no memory for code: {e}")))?;
+        let place = (at - self.fixed) as u64;
+        file.write_all_at(code, place).map_err(|e| MemoryError(format!("no memory for code: {e}")))?;
         self.length.store(end, Release);
         Ok(())
     }
@@ -119,13 +159,14 @@ impl CodeMapping {
     pub(crate) fn slot(&self, stub: u32) -> &AtomicUsize {
         let offset = stub as usize * SLOT as usize;
         assert!(offset + SLOT as usize <= self.before);
-        // SAFETY: in bounds, as just checked, aligned, committed, and only accessed as what it is: by this and by jump stubs.
+        // SAFETY: in bounds, as just checked; aligned, since the mapping begins a page; committed and zero from the start (`with_room`). It is
+        // accessed atomically here, and by jump stubs, which read a whole aligned word.
         unsafe { &*self.mapping.base().add(offset).cast::<AtomicUsize>() }
     }
 
     /// The bytes of the text.
     fn text(&self) -> &[u8] {
-        // SAFETY: readable as long as the mapping, which is this value's, and not written any more.
+        // SAFETY: this type's invariant: the bytes are readable as long as the mapping, which is this value's, and constant.
         unsafe { core::slice::from_raw_parts(self.start(), self.length()) }
     }
 
