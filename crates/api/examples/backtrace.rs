@@ -14,7 +14,7 @@ const THROWS: &str = r#"(module $thrower
     (func $check (param i32) (if (local.get 0) (then (throw $problem (local.get 0)))))
     (func $main (export "main") (call $check (i32.const 7))))"#;
 
-fn main() -> Result<()> {
+pub(crate) fn main() -> Result<()> {
     let mut config = Config::new();
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     let engine = Engine::new(&config)?;

@@ -5,7 +5,7 @@
 use heapwright::{AsContextMut, Caller, Engine, ExternRef, Linker, Module, Result, RootScope, Rooted, Store};
 use std::sync::Mutex;
 
-fn main() -> Result<()> {
+pub(crate) fn main() -> Result<()> {
     let engine = Engine::default();
     // The guest builds a linked list of host strings and hands them back in reverse.
     let module = Module::new(

@@ -4,7 +4,7 @@
 
 use heapwright::{Caller, Engine, Linker, Module, Result, Store};
 
-fn main() -> Result<()> {
+pub(crate) fn main() -> Result<()> {
     let engine = Engine::default();
     let module = Module::new(
         &engine,

@@ -9,7 +9,7 @@ use heapwright::{
 };
 use std::collections::HashMap;
 
-fn main() -> Result<()> {
+pub(crate) fn main() -> Result<()> {
     let engine = Engine::default();
     let mut store = Store::new(&engine, ())?;
     let var = |element| FieldType::new(Mutability::Var, element);

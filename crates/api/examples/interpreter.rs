@@ -19,7 +19,7 @@ const LISTS: &str = r#"(module
   (func (export "trap") (result i32)
     (struct.get $list 0 (ref.null $list))))"#;
 
-fn main() -> Result<()> {
+pub(crate) fn main() -> Result<()> {
     for target in ["x86_64-unknown-linux-gnu", "pulley64"] {
         for collector in Collector::all() {
             let mut config = Config::new();

@@ -7,7 +7,7 @@ use heapwright::{
     StructRef, StructType, Val, ValType,
 };
 
-fn main() -> Result<()> {
+pub(crate) fn main() -> Result<()> {
     let engine = Engine::default();
     // A type is the same type wherever its structure is the same: this one is the module's $point.
     let coordinate = FieldType::new(Mutability::Var, StorageType::ValType(ValType::F64));

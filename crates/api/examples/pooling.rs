@@ -6,7 +6,7 @@
 
 use heapwright::{Config, Engine, Instance, Module, PoolConcurrencyLimitError, PoolingAllocationConfig, Result, Store};
 
-fn main() -> Result<()> {
+pub(crate) fn main() -> Result<()> {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_gc_heaps(2) // stores at a time
         .total_core_instances(8)
