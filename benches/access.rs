@@ -45,7 +45,7 @@ impl World {
         let shape = StructRefPre::new(&mut store, &ty)?;
         let values: Vec<Val> = (0..8).map(|i| if i % 2 == 0 { Val::I32(i) } else { Val::F64(0) }).collect();
         let object = StructRef::new(&mut store, &shape, &values)?;
-        let elements = ArrayRefPre::new(&mut store, &ArrayType::new(&engine, field(ValType::I32)))?;
+        let elements = ArrayRefPre::new(&mut store, &ArrayType::new(&engine, field(ValType::I32))?)?;
         let array = ArrayRef::new(&mut store, &elements, &Val::I32(7), LENGTH)?;
         Ok(World { store, shape, object, elements, array })
     }
@@ -53,7 +53,7 @@ impl World {
 
 fn fields(criterion: &mut Criterion, world: &mut World) -> Result<()> {
     let World { store, shape, object, .. } = world;
-    let accessor = shape.accessor(6)?;
+    let accessor = shape.ty().accessor(6)?;
     let mut group = criterion.benchmark_group("field");
     group.bench_function("get, named", |b| b.iter(|| object.field(&mut *store, black_box(6)).unwrap()));
     group.bench_function("get, prepared", |b| b.iter(|| accessor.get(&mut *store, object).unwrap()));
@@ -68,7 +68,7 @@ fn fields(criterion: &mut Criterion, world: &mut World) -> Result<()> {
 
 fn elements(criterion: &mut Criterion, world: &mut World) {
     let World { store, elements, array, .. } = world;
-    let accessor = elements.accessor();
+    let accessor = elements.ty().accessor();
     let mut target = vec![0i32; LENGTH as usize];
     let mut group = criterion.benchmark_group("1000 elements");
     group.throughput(Throughput::Elements(LENGTH.into()));
