@@ -236,6 +236,13 @@ impl<T> StoreContextMut<'_, T> {
         Ok(())
     }
 
+    /// The GC heap, made at first use, for tests that attack it. Writing to it breaks what the store knows of it, and nothing else.
+    #[cfg(feature = "inject")]
+    #[doc(hidden)]
+    pub fn heap_under_attack(&mut self) -> Option<&mut Heap> {
+        self.0.opaque.vm.heap().ok()
+    }
+
     pub(crate) fn opaque(&mut self) -> &mut StoreOpaque {
         &mut self.0.opaque
     }

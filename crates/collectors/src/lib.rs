@@ -26,7 +26,6 @@ pub mod mark_region;
 pub mod null;
 
 mod shapes;
-mod words;
 
 /// Objects above this size take the slow path under every collector here, so that comparisons between them compare
 /// the collectors. Filling 8 KiB costs far more than the call.

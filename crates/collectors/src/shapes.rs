@@ -6,8 +6,7 @@
 //! an entry that is just being written; a decoded [`Shape`] is therefore checked for consistency, once, and used
 //! from then on.
 
-use crate::words::Words;
-use heapwright_gc_heap::{HeapCorrupted, TypeKind, TypeSpace};
+use heapwright_gc_heap::{HeapCorrupted, TypeKind, TypeSpace, Words};
 use std::rc::Rc;
 
 /// Which words of an object are traced references.

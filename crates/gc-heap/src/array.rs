@@ -2,6 +2,7 @@
 
 use crate::canon::Layout;
 use crate::object::Place;
+use crate::planted::{Bug, planted};
 use crate::types::StorageType;
 use crate::{BadReference, BulkBarrier, GcRef, Heap, HeapCorrupted, Value};
 
@@ -145,7 +146,7 @@ impl Heap {
         if target.count == 0 {
             return Ok(());
         }
-        if target.traced {
+        if target.traced && !planted(Bug::MissingBulkBarrier) {
             match self.spec.barriers.bulk {
                 BulkBarrier::None => {}
                 BulkBarrier::Object(program) => self.before_store(program, to, target.start, GcRef::NULL)?,

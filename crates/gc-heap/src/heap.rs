@@ -6,6 +6,8 @@
 //! true end stays with the heap, is restored while the collector runs, and serves the heap's own bump allocation.
 
 use crate::canon::Layout;
+use crate::inject::Point;
+use crate::planted::{Bug, planted};
 use crate::sizing::{GRAIN, Sizing};
 use crate::{
     Collector, Event, EventSink, GcStats, HeapMemory, HostTable, MemoryError, MutatorState, NULL_PAGE_BYTES,
@@ -410,7 +412,9 @@ impl Heap {
             );
         };
         self.mutator_mut().limit = self.region.map_or(0, |region| region.end);
+        self.memory.strike(Point::Enter);
         let result = run(&mut *collector, self);
+        self.memory.strike(Point::Leave);
         self.collector = Some(collector);
         if self.config.zeal != 0 {
             self.mutator_mut().limit = 0;
@@ -506,7 +510,9 @@ impl Heap {
         if self.memory.commit_to(u64::from(NULL_PAGE_BYTES) + to).is_err() {
             return Ok(false);
         }
-        self.publish_committed();
+        if !planted(Bug::GrowthWithoutReload) {
+            self.publish_committed();
+        }
         self.capacity = to;
         self.with_collector(|collector, heap| {
             collector.resized(heap);

@@ -7,6 +7,7 @@
 //! A released value is not dropped on the spot: its destructor is the host's code and may panic, which must not
 //! happen in the middle of a collection. The heap drops released values when the collector has returned.
 
+use crate::planted::{Bug, planted};
 use std::any::Any;
 
 type HostValue = Box<dyn Any + Send + Sync>;
@@ -103,7 +104,7 @@ impl HostTable {
     /// Marks an id as reached by the trace.
     pub fn mark(&mut self, id: HostId) {
         if let Some(slot) = self.slot_mut(id) {
-            slot.marked = true;
+            slot.marked = !(planted(Bug::FreedHostId) && id.0.is_multiple_of(3));
         }
     }
 

@@ -22,10 +22,12 @@ mod collector;
 mod events;
 mod heap;
 mod host_table;
+mod inject;
 mod layout;
 mod memory;
 mod mutator;
 mod object;
+mod planted;
 mod prepared;
 mod reference;
 mod registry;
@@ -38,6 +40,7 @@ mod text;
 mod type_space;
 mod types;
 mod verify;
+mod words;
 
 pub use collector::{AllocOutcome, AllocRequest, Cause, CollectionReport, Collector, Space};
 pub use events::{Event, EventSink, GcStats, Phase, PhaseTimer};
@@ -46,10 +49,20 @@ pub use heap::{
     SizingPolicy,
 };
 pub use host_table::{HostId, HostTable};
+#[cfg(feature = "inject")]
+#[doc(hidden)]
+pub use inject::Attacker;
+#[doc(hidden)]
+pub use inject::Point;
 pub use layout::{ArrayLayout, FieldLayout, HeaderLayout, StructLayout, layout_exception};
 pub use memory::{GUARD_BYTES, HeapMemory, MemoryError, NULL_PAGE_BYTES, RESERVATION_BYTES, prefetch};
 pub use mutator::{BarrierCount, MutatorState, NUM_BUFFERS, NUM_PROGRAMS};
 pub use object::Value;
+#[cfg(feature = "planted-bugs")]
+#[doc(hidden)]
+pub use planted::plant;
+#[doc(hidden)]
+pub use planted::{Bug, planted};
 pub use prepared::{PreparedArray, PreparedField};
 pub use reference::GcRef;
 pub use registry::{RegisteredTypes, TypeRegistry};
@@ -65,3 +78,4 @@ pub use types::{
     StructType, SubType, TypeRef, ValType,
 };
 pub use verify::Census;
+pub use words::Words;

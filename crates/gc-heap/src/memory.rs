@@ -10,9 +10,14 @@
 //! Every accessor checks its range against `[NULL_PAGE_BYTES, committed_end)` with a single comparison: the
 //! offset is taken relative to the null page's end in 32 bits, so that an offset inside the null page wraps to a
 //! number that no heap reaches.
+//!
+//! What the runtime reads to act on it, it reads by the loads here or, while the mutator stands still, through [`Words`](crate::Words).
+//! Tests that attack the heap rely on that (feature `inject`).
 
-use crate::HeapCorrupted;
+use crate::inject::{Injector, Point};
+use crate::planted::{Bug, planted};
 use crate::side::{NUM_SIDE_TABLES, SideMemory, SideTable};
+use crate::{HeapCorrupted, Words};
 use std::alloc::Layout;
 
 /// Bytes at the start of the heap that are never mapped: a null reference plus any constant field offset below
@@ -24,6 +29,12 @@ pub const RESERVATION_BYTES: u64 = 1 << 32;
 pub const GUARD_BYTES: u64 = 1 << 20;
 
 const NULL_PAGE: u64 = NULL_PAGE_BYTES as u64;
+
+/// Bytes before and after the reservation that are filled with [`CANARY`] in builds that attack heaps.
+const CANARY_BYTES: usize = if cfg!(feature = "inject") { 64 << 10 } else { 0 };
+const CANARY: u8 = 0xC5;
+/// All that is mapped for a heap.
+const MAPPED_BYTES: usize = (RESERVATION_BYTES + GUARD_BYTES) as usize + 2 * CANARY_BYTES;
 
 // The single comparison of the accessors needs it: an offset in the null page wraps to at least this much.
 const _: () = assert!(RESERVATION_BYTES - NULL_PAGE <= (0u32.wrapping_sub(NULL_PAGE_BYTES)) as u64);
@@ -46,7 +57,7 @@ impl std::error::Error for MemoryError {}
 enum Backing {
     /// There is none: the memory was taken away.
     None,
-    /// A reservation of `RESERVATION_BYTES + GUARD_BYTES` at the base.
+    /// A mapping of `MAPPED_BYTES`, whose reservation and guard begin at the base.
     Mapped,
     /// A zeroed allocation at the base; the null page is part of it and refused by the accessors.
     Vec(Layout),
@@ -70,6 +81,7 @@ pub struct HeapMemory {
     backing: Backing,
     /// The side tables, which grow with the heap.
     side: SideMemory,
+    injector: Injector,
 }
 
 // SAFETY: the memory belongs to this value (see its invariant), so it may move to another thread with it, and through
@@ -85,7 +97,7 @@ impl Drop for HeapMemory {
             // SAFETY: the reservation was made by `reserve` with this base and size, and no reference into it
             // outlives the value that lent it.
             Backing::Mapped => unsafe {
-                let _ = rustix::mm::munmap(self.base.cast(), (RESERVATION_BYTES + GUARD_BYTES) as usize);
+                let _ = rustix::mm::munmap(self.base.sub(CANARY_BYTES).cast(), MAPPED_BYTES);
             },
             // SAFETY: allocated by `in_vec` with this layout.
             Backing::Vec(layout) => unsafe { std::alloc::dealloc(self.base, layout) },
@@ -100,7 +112,8 @@ macro_rules! accessors {
         pub fn $load(&self, offset: u32) -> Result<$ty, HeapCorrupted> {
             let at = self.check(offset, size_of::<$ty>() as u64)?;
             // SAFETY: `check` has proved the range committed (this type's invariant).
-            Ok(<$ty>::from_le(unsafe { at.cast::<$ty>().read_unaligned() }))
+            let value = <$ty>::from_le(unsafe { at.cast::<$ty>().read_unaligned() });
+            Ok(self.injector.tap().seen(offset, value))
         }
 
         #[doc = concat!("Writes ", $what, ", little-endian, at any alignment.")]
@@ -109,6 +122,7 @@ macro_rules! accessors {
             let at = self.check(offset, size_of::<$ty>() as u64)?;
             // SAFETY: `check` has proved the range committed, and `&mut self` that nobody else looks at it.
             unsafe { at.cast::<$ty>().write_unaligned(value.to_le()) };
+            self.strike(Point::Step);
             Ok(())
         }
     };
@@ -119,21 +133,96 @@ impl HeapMemory {
     /// Reserves 4 GiB and the guard; nothing is committed.
     pub fn reserve() -> Result<HeapMemory, MemoryError> {
         use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
-        let size = (RESERVATION_BYTES + GUARD_BYTES) as usize;
+        let size = MAPPED_BYTES;
         // SAFETY: a new mapping at a place of the system's choice touches no existing memory.
-        let base = unsafe {
+        let mapped = unsafe {
             mmap_anonymous(core::ptr::null_mut(), size, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)
         };
-        let base = base.map_err(|e| MemoryError(format!("cannot reserve {size} bytes for a GC heap: {e}")))?;
-        Ok(HeapMemory {
-            base: base.cast(),
+        let mapped = mapped.map_err(|e| MemoryError(format!("cannot reserve {size} bytes for a GC heap: {e}")))?;
+        // SAFETY: the canary is part of the mapping.
+        let base = unsafe { mapped.cast::<u8>().add(CANARY_BYTES) };
+        let memory = HeapMemory {
+            base,
             usable: 0,
             accessible: 0,
             max_usable: RESERVATION_BYTES - NULL_PAGE,
             page: rustix::param::page_size() as u64,
             backing: Backing::Mapped,
             side: SideMemory::none(),
+            injector: Injector::default(),
+        };
+        memory.lay_canaries()?;
+        Ok(memory)
+    }
+
+    /// Host addresses of what stands before and after the reservation; empty unless heaps are attacked.
+    fn canaries(&self) -> [*mut u8; 2] {
+        let after = (RESERVATION_BYTES + GUARD_BYTES) as usize;
+        [self.base.wrapping_sub(CANARY_BYTES), self.base.wrapping_add(after)]
+    }
+
+    fn lay_canaries(&self) -> Result<(), MemoryError> {
+        use rustix::mm::{MprotectFlags, mprotect};
+        if CANARY_BYTES == 0 {
+            return Ok(());
+        }
+        for at in self.canaries() {
+            // SAFETY: part of the mapping that `reserve` has just made, whole pages, and nothing refers to it.
+            unsafe {
+                mprotect(at.cast(), CANARY_BYTES, MprotectFlags::READ | MprotectFlags::WRITE)
+                    .map_err(|e| MemoryError(format!("cannot lay canaries around a GC heap: {e}")))?;
+                at.write_bytes(CANARY, CANARY_BYTES);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the memory around the reservation is as it was made. Says nothing of a byte vector.
+    #[cfg(feature = "inject")]
+    #[doc(hidden)]
+    pub fn canaries_intact(&self) -> bool {
+        let Backing::Mapped = self.backing else { return true };
+        self.canaries().iter().all(|at| {
+            // SAFETY: part of this value's mapping, readable and initialised by `lay_canaries`, and never borrowed for writing.
+            let bytes = unsafe { core::slice::from_raw_parts(*at, CANARY_BYTES) };
+            bytes.iter().all(|byte| *byte == CANARY)
         })
+    }
+
+    /// Replaces who attacks this memory.
+    #[cfg(feature = "inject")]
+    #[doc(hidden)]
+    pub fn set_attacker(&mut self, attacker: Option<Box<dyn crate::inject::Attacker>>) {
+        self.injector.set(attacker);
+    }
+
+    /// Gives the attacker, if there is one, the occasion to overwrite words.
+    #[inline(always)]
+    #[doc(hidden)]
+    pub fn strike(&mut self, point: Point) {
+        #[cfg(feature = "inject")]
+        while let Some((offset, word)) = self.injector.tap().overwrite(point) {
+            if let Ok(at) = self.check(offset, 4) {
+                // SAFETY: `check` has proved the range committed, and `&mut self` that nobody else looks at it.
+                unsafe { at.cast::<[u8; 4]>().write(word.to_le_bytes()) };
+            }
+        }
+        #[cfg(not(feature = "inject"))]
+        let _ = point;
+    }
+
+    /// The words of `[start, end)` (the last ones, if the length is no multiple of 4, left out), for a collection.
+    ///
+    /// # Errors
+    ///
+    /// When the range is not committed.
+    pub fn words(&mut self, start: u32, end: u32) -> Result<Words<'_>, HeapCorrupted> {
+        let length = u64::from(end.saturating_sub(start));
+        let at = self.check_range(start, length)?;
+        // SAFETY: `check_range` has proved the range committed, and `&mut self`, borrowed as long as the words are, that nobody
+        // else looks at it.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(at, length as usize) };
+        Ok(Words::new(bytes.as_chunks_mut().0, start, self.injector.tap()))
     }
 
     /// Heap memory over a zeroed byte vector, of which `max` bytes after the null page can be committed.
@@ -153,6 +242,7 @@ impl HeapMemory {
             page: 4096,
             backing: Backing::Vec(layout),
             side: SideMemory::none(),
+            injector: Injector::default(),
         }
     }
 
@@ -287,6 +377,7 @@ impl HeapMemory {
             }
         }
         self.usable = 0;
+        self.injector = Injector::default();
         self.side.reset()
     }
 
@@ -300,6 +391,7 @@ impl HeapMemory {
             page: self.page,
             backing: Backing::None,
             side: SideMemory::none(),
+            injector: Injector::default(),
         };
         core::mem::replace(self, none)
     }
@@ -359,6 +451,9 @@ impl HeapMemory {
         if length > RESERVATION_BYTES {
             return Err(out_of_bounds(offset));
         }
+        if planted(Bug::UncheckedLength) {
+            return Ok(self.base.wrapping_add(offset as usize));
+        }
         self.check(offset, length)
     }
 
@@ -368,7 +463,7 @@ impl HeapMemory {
     accessors!(load_u64, store_u64, u64, "a 64-bit value");
     accessors!(load_u128, store_u128, u128, "a 128-bit value");
 
-    /// The bytes `[offset, offset + length)`.
+    /// The bytes `[offset, offset + length)`, for the host: what they are must decide nothing here.
     #[inline]
     pub fn slice(&self, offset: u32, length: u64) -> Result<&[u8], HeapCorrupted> {
         let at = self.check_range(offset, length)?;
@@ -387,11 +482,16 @@ impl HeapMemory {
     /// Copies bytes; the ranges may overlap.
     #[inline]
     pub fn copy(&mut self, to: u32, from: u32, length: u64) -> Result<(), HeapCorrupted> {
-        let from = self.check_range(from, length)?;
-        let to = self.check_range(to, length)?;
+        let source = self.check_range(from, length)?;
+        let target = self.check_range(to, length)?;
         // SAFETY: both ranges are committed, `&mut self` proves that nobody else looks at them, and the copy allows
         // for overlap.
-        unsafe { core::ptr::copy(from, to, length as usize) };
+        unsafe { core::ptr::copy(source, target, length as usize) };
+        if self.injector.is_armed()
+            && let Ok(end) = u32::try_from(u64::from(to) + length)
+        {
+            self.words(to, end)?.retell(to, from, length as u32);
+        }
         Ok(())
     }
 

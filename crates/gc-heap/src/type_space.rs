@@ -26,6 +26,7 @@
 //! is writing at this moment: therefore all words are read and written as relaxed atomics, and a reader may see a
 //! mixture of two entries. That is harmless, because whoever follows an entry checks each access against the heap.
 
+use crate::planted::{Bug, planted};
 use crate::space_map::SpaceMap;
 use crate::{HeapCorrupted, MemoryError};
 use std::collections::BTreeMap;
@@ -221,6 +222,13 @@ impl TypeSpace {
         self.used_end.load(Relaxed)
     }
 
+    /// Every word that has ever been part of an entry: tests that attack heaps see from it that the space has not changed.
+    #[cfg(feature = "inject")]
+    #[doc(hidden)]
+    pub fn words(&self) -> Vec<u32> {
+        (0..self.used_bytes()).step_by(4).map(|at| self.word(at)).collect()
+    }
+
     /// The entry that a type word names.
     ///
     /// # Errors
@@ -268,6 +276,9 @@ impl TypeSpace {
             && let Some(kind) = TypeKind::from_tag(self.word(word + TAG))
         {
             return Ok(kind);
+        }
+        if planted(Bug::UnvalidatedTypeWord) && word.is_multiple_of(4) {
+            return Ok(TypeKind::from_tag(self.word(word + TAG)).unwrap_or(TypeKind::Array));
         }
         Err(no_entry(word))
     }
@@ -346,7 +357,8 @@ impl TypeSpace {
             }
             set(LIST, list);
         } else {
-            let bitmap = entry.traced.iter().fold(0u64, |map, offset| map | 1 << (offset / 4));
+            let last = entry.traced.len().saturating_sub(usize::from(planted(Bug::WrongTraceMask)));
+            let bitmap = entry.traced[..last].iter().fold(0u64, |map, offset| map | 1 << (offset / 4));
             set(BITMAP, bitmap as u32);
             set(BITMAP + 4, (bitmap >> 32) as u32);
         }

@@ -5,10 +5,14 @@
 //! observe (results, traps, memory, globals, the graph of objects that they reach, how many host values are dropped) may
 //! depend on none of them.
 //!
+//! `corruption` (a feature, because it needs an engine whose heaps can be attacked) runs programs while their heap is overwritten.
+//!
 //! [`targets`] are what fuzzing runs, and ordinary tests too: functions from bytes to a verdict. Nothing of the engine depends on this crate.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "corruption")]
+pub mod corruption;
 mod module;
 pub mod oracle;
 pub mod targets;

@@ -49,7 +49,7 @@ macro_rules! targets {
     };
 }
 
-targets! { heap_programs gc_modules }
+targets! { heap_programs gc_modules heap_corruption }
 
 /// Bytes run out early, or there are none: still a verdict.
 #[test]

@@ -111,7 +111,8 @@ unsafe fn try_handle(signal: c_int, info: &libc::siginfo_t, context: &mut libc::
 /// What a fault in compiled code means; `None` when it is none of ours.
 ///
 /// A fault inside the store's own regions means that their contents are not what the engine wrote, whatever the
-/// instruction's metadata says; only the null page is a place where correct code faults.
+/// instruction's metadata says; only the null page is a place where correct code faults. Elsewhere only an access to a linear memory
+/// may fault: an access to the GC heap that does has left its reservation, and must not pass for a null reference.
 fn classify(listed: Option<Trap>, address: Option<usize>, guarded: &Guarded) -> Option<Trap> {
     match address {
         Some(address) if guarded.in_tables(address) => Some(Trap::HeapCorrupted),
@@ -119,7 +120,8 @@ fn classify(listed: Option<Trap>, address: Option<usize>, guarded: &Guarded) -> 
             let null_page = address - guarded.heap.get().0 < NULL_PAGE_BYTES as usize;
             listed.filter(|_| null_page).or(Some(Trap::HeapCorrupted))
         }
-        _ => listed,
+        Some(_) => listed.filter(|trap| *trap == Trap::MemoryOutOfBounds),
+        None => listed,
     }
 }
 
@@ -168,6 +170,8 @@ mod tests {
             (null, Some(0x20_0000_0040), Some(Trap::HeapCorrupted)),
             (Some(Trap::MemoryOutOfBounds), Some(0x30_0000_0000), Some(Trap::MemoryOutOfBounds)),
             (None, Some(0x30_0000_0000), None),
+            (null, Some(0x30_0000_0000), None),
+            (Some(Trap::CastFailure), Some(0x0f_ffff_fff8), None),
             (Some(Trap::Unreachable), None, Some(Trap::Unreachable)),
             (None, None, None),
         ];

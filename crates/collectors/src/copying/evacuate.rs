@@ -5,8 +5,7 @@
 //! with each object and the free pointer never passes the end.
 
 use crate::shapes::{Shapes, Trace};
-use crate::words::Words;
-use heapwright_gc_heap::{HeaderLayout, HeapCorrupted, HeapMemory, TypeSpace};
+use heapwright_gc_heap::{Bug, HeaderLayout, HeapCorrupted, HeapMemory, TypeSpace, Words, planted};
 use std::rc::Rc;
 
 /// A copy in progress.
@@ -35,7 +34,7 @@ impl<'a> Evacuation<'a> {
         to: (u32, u32),
         header: HeaderLayout,
     ) -> Result<Evacuation<'a>, HeapCorrupted> {
-        let both = Words::new(memory, from.0.min(to.0), from.1.max(to.1))?;
+        let both = memory.words(from.0.min(to.0), from.1.max(to.1))?;
         let cut = both.split(from.0.max(to.0));
         let Some((low, high)) = cut else {
             return Err(HeapCorrupted { what: "copying: spaces overlap", at: from.0 });
@@ -67,7 +66,7 @@ impl<'a> Evacuation<'a> {
         if word & 1 == 0 {
             return self.copy(at, word);
         }
-        let place = word - 1;
+        let place = if planted(Bug::WrongForwardingMask) { word & !15 } else { word - 1 };
         if place.wrapping_sub(self.to_start) >= self.free - self.to_start || place % 8 != 0 {
             return Err(HeapCorrupted { what: "type word names no type", at: word });
         }

@@ -10,8 +10,7 @@ use super::count::{COUNT_OFFSET, LOGGED, ONE, down, is_zero, up};
 use super::extents::Extents;
 use super::log::Log;
 use crate::shapes::{Shapes, Trace};
-use crate::words::Words;
-use heapwright_gc_heap::HeapCorrupted;
+use heapwright_gc_heap::{HeapCorrupted, Words};
 
 /// A collection at work.
 pub(super) struct Cycle<'a> {

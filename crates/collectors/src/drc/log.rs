@@ -170,8 +170,8 @@ impl Log {
     }
 
     fn log_range(&mut self, place: &mut Place<'_>, start: u32, end: u32) -> Result<(), HeapCorrupted> {
-        for word in place.memory.slice(start, u64::from(end - start))?.as_chunks().0 {
-            self.log_old(u32::from_le_bytes(*word), place.top)?;
+        for word in place.memory.words(start, end)?.iter() {
+            self.log_old(word, place.top)?;
         }
         self.ranges.push((start, end));
         if self.ranges.len() > place.top as usize / 8 {

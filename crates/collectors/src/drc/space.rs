@@ -12,7 +12,7 @@
 
 use super::extents::Extents;
 use crate::INLINE_LIMIT;
-use heapwright_gc_heap::{Heap, NULL_PAGE_BYTES};
+use heapwright_gc_heap::{Bug, Heap, NULL_PAGE_BYTES, planted};
 
 /// The smallest gap taken in each pass.
 const GAPS: [u32; 3] = [512, 128, 0];
@@ -129,7 +129,8 @@ impl Space {
     pub(super) fn close(&mut self, heap: &mut Heap) {
         if let Some((start, end)) = self.region.take() {
             let cursor = heap.close_region().map_or(end, |(_, cursor, _)| cursor.clamp(start, end));
-            self.young.remove(cursor, end);
+            let free = if planted(Bug::OffByOneFree) && cursor > start { cursor - 8 } else { cursor };
+            self.young.remove(free, end);
             self.young_bytes += u64::from(cursor - start);
         }
     }

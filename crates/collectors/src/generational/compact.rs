@@ -15,8 +15,7 @@ use super::geometry::{BASE, MAX_SMALL, Span};
 use super::mark::{GRANULE, LINE_BYTES, LIVE, Line, STARTS, TARGET, place_of};
 use super::spaces::LargeSpace;
 use crate::shapes::Shapes;
-use crate::words::Words;
-use heapwright_gc_heap::HeapCorrupted;
+use heapwright_gc_heap::{HeapCorrupted, Words};
 
 /// Memory between large objects that holds small objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

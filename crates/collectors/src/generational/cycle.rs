@@ -8,7 +8,6 @@ use super::policy::Found;
 use super::scavenge::{AHEAD, Places, Scavenge};
 use super::{Generational, SPEC};
 use crate::shapes::Shapes;
-use crate::words::Words;
 use heapwright_gc_heap::{CollectionReport, GcRef, Heap, HeapCorrupted, HostId, Phase, RootSet};
 use std::sync::Arc;
 
@@ -51,7 +50,7 @@ impl Generational {
         let (slots, objects) = self.remembered.take();
         let fresh = core::mem::take(&mut self.large.fresh);
         let types = Arc::clone(heap.types());
-        let words = Words::new(heap.memory_mut(), BASE, self.pages.top())?;
+        let words = heap.memory_mut().words(BASE, self.pages.top())?;
         let shapes = Shapes::new(types.space(), SPEC.header_layout().bytes());
         // A fresh large object may have been recorded as well.
         let scannable = self.old.used() + 2 * self.large.used();
@@ -132,7 +131,7 @@ impl Generational {
         let mut phases = heap.phases();
 
         phases.enter(Phase::Roots);
-        let words = Words::new(heap.memory_mut(), BASE, top)?;
+        let words = heap.memory_mut().words(BASE, top)?;
         let mut marker = Marker::new(words, Shapes::new(types.space(), header), &areas, &mut self.large);
         let mut seen: Vec<u32> = Vec::new();
         roots.for_each(&mut |_, root| {
@@ -168,7 +167,7 @@ impl Generational {
             }
             Ok(())
         })?;
-        let mut words = Words::new(heap.memory_mut(), BASE, top)?;
+        let mut words = heap.memory_mut().words(BASE, top)?;
         let segments = compaction.run(&mut words, &mut Shapes::new(types.space(), header))?;
 
         phases.enter(Phase::Layout);

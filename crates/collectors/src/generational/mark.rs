@@ -16,8 +16,7 @@
 use super::geometry::{BASE, MAX_SMALL, Span};
 use super::spaces::LargeSpace;
 use crate::shapes::{Shapes, Trace};
-use crate::words::Words;
-use heapwright_gc_heap::HeapCorrupted;
+use heapwright_gc_heap::{HeapCorrupted, Words};
 
 /// Bytes that a line describes.
 pub(super) const LINE_BYTES: u32 = 64 * GRANULE;

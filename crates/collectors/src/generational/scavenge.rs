@@ -11,8 +11,7 @@
 use super::geometry::{PAGE, Span};
 use super::pages::{Pages, Use};
 use crate::shapes::{Shapes, Trace};
-use crate::words::Words;
-use heapwright_gc_heap::HeapCorrupted;
+use heapwright_gc_heap::{HeapCorrupted, Words};
 use std::rc::Rc;
 
 /// How many slots ahead objects are asked for.

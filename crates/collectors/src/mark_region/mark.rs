@@ -14,8 +14,7 @@
 use super::blocks::{Blocks, Kind};
 use super::geometry::{BASE, BLOCK, GRANULE, LINE, Span, block_of, block_start, lines_of};
 use crate::shapes::{Extent, Shapes, Trace};
-use crate::words::Words;
-use heapwright_gc_heap::HeapCorrupted;
+use heapwright_gc_heap::{HeapCorrupted, Words};
 use std::rc::Rc;
 
 /// Elements of an array that are looked at before the objects found in them: keeps the list of pending objects short.

@@ -46,7 +46,6 @@ mod tests;
 
 use crate::INLINE_LIMIT;
 use crate::shapes::Shapes;
-use crate::words::Words;
 use blocks::{Blocks, Kind};
 use defrag::Waste;
 use geometry::{BASE, BLOCK, LINE, MAX_MEDIUM, Span, block_of, block_start};
@@ -222,7 +221,7 @@ impl MarkRegion {
     ) -> Result<Found, HeapCorrupted> {
         let types = Arc::clone(heap.types());
         let zeal = heap.config().zeal != 0;
-        let words = Words::new(heap.memory_mut(), BASE, self.blocks.top.max(BASE))?;
+        let words = heap.memory_mut().words(BASE, self.blocks.top.max(BASE))?;
         let shapes = Shapes::new(types.space(), SPEC.header_layout().bytes());
         let mut marker = Marker::<MOVE>::new(words, shapes, &mut self.blocks, zeal);
         phases.enter(Phase::Roots);

@@ -16,7 +16,7 @@ use crate::module::ModuleInfo;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, Function, Inst, InstBuilder, InstructionData, Opcode, Value, types};
-use heapwright_gc_heap::{AbstractHeapType, CompositeType, HeapType, StorageType, TypeRef};
+use heapwright_gc_heap::{AbstractHeapType, Bug, CompositeType, HeapType, StorageType, TypeRef, planted};
 use rustc_hash::FxHashMap;
 
 /// Runs the pass.
@@ -356,7 +356,9 @@ impl Pass<'_> {
         let object = self.canonical(object);
         let still = self.receive(object, ty, nullable);
         self.rewrite(inst, GcOp::StructSet { ty, field, nullable }, GcOp::StructSet { ty, field, nullable: still });
-        self.facts.forget(effects::field_class(self.module, ty, field));
+        if !planted(Bug::StaleLoad) {
+            self.facts.forget(effects::field_class(self.module, ty, field));
+        }
         // A packed field keeps only a part of the value.
         if let StorageType::Val(_) = self.field_storage(ty, field) {
             let place = self.field_place(object, ty, field, Extend::None);

@@ -2,7 +2,9 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, SigRef, Value, types};
-use heapwright_gc_heap::{DISPLAY_INLINE_DEPTH, ENTRY_DEPTH_OFFSET, ENTRY_DISPLAY_OFFSET, HeapType, TypeRef};
+use heapwright_gc_heap::{
+    Bug, DISPLAY_INLINE_DEPTH, ENTRY_DEPTH_OFFSET, ENTRY_DISPLAY_OFFSET, HeapType, TypeRef, planted,
+};
 use smallvec::SmallVec;
 
 use super::state::{Callee, FuncTranslator};
@@ -100,7 +102,9 @@ impl FuncTranslator<'_> {
         let id = self.pop();
         let length = self.func_table_length();
         let in_bounds = self.builder.ins().icmp(IntCC::UnsignedLessThan, id, length);
-        self.trap_unless(in_bounds, Trap::ForgedFunctionReference);
+        if !planted(Bug::UnvalidatedFunctionId) {
+            self.trap_unless(in_bounds, Trap::ForgedFunctionReference);
+        }
         let table = self.load_constant(types::I64, self.context, InstanceLayout::FUNC_TABLE);
         let index = self.builder.ins().uextend(types::I64, id);
         let offset = self.builder.ins().imul_imm_s(index, ENTRY_SIZE);

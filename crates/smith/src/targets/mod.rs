@@ -5,6 +5,8 @@
 //! and `tests/targets.rs` bytes from seeds, so that every target runs in an ordinary test run too.
 
 pub mod gc_modules;
+#[cfg(feature = "corruption")]
+pub mod heap_corruption;
 pub mod heap_programs;
 
 use crate::oracle::Limit;
@@ -58,7 +60,12 @@ impl fmt::Debug for Target {
 }
 
 /// Every target that needs no other engine.
-pub const ALL: &[Target] = &[heap_programs::TARGET, gc_modules::TARGET];
+pub const ALL: &[Target] = &[
+    heap_programs::TARGET,
+    gc_modules::TARGET,
+    #[cfg(feature = "corruption")]
+    heap_corruption::TARGET,
+];
 
 /// The target with this name.
 pub fn by_name(name: &str) -> Option<&'static Target> {

@@ -4,7 +4,7 @@ use super::StoreState;
 use crate::code::Snapshot;
 use crate::walk::{FrameAt, Walker};
 use crate::watermark::{Search, Watermark};
-use heapwright_gc_heap::{GcRef, HeapCorrupted, RootKind, RootSet, Value};
+use heapwright_gc_heap::{Bug, GcRef, HeapCorrupted, RootKind, RootSet, Value, planted};
 
 type Visit<'a> = &'a mut dyn FnMut(RootKind, &mut GcRef) -> Result<(), HeapCorrupted>;
 type VisitUnsettled<'a> = &'a mut dyn FnMut(RootKind, &mut GcRef) -> Result<bool, HeapCorrupted>;
@@ -34,7 +34,7 @@ impl StoreState {
             // SAFETY: the cell is alive as long as the store and 16 bytes wide, and compiled code stands still.
             visit(RootKind::Global, unsafe { &mut *global.cell.as_ptr().cast::<GcRef>() })?;
         }
-        for table in &mut self.tables {
+        for table in self.tables.iter_mut().filter(|_| !planted(Bug::DroppedRootKind)) {
             for slot in table.traced_slots() {
                 visit(RootKind::Table, slot)?;
             }

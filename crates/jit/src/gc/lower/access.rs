@@ -12,7 +12,7 @@ use crate::gc::elide::Reduced;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use heapwright_gc_heap::barrier::Input;
-use heapwright_gc_heap::{ArrayLayout, GUARD_BYTES, NULL_PAGE_BYTES, StorageType, StructLayout};
+use heapwright_gc_heap::{ArrayLayout, Bug, GUARD_BYTES, NULL_PAGE_BYTES, StorageType, StructLayout, planted};
 
 /// A field's or an element's place.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +125,7 @@ impl Emitter<'_> {
             Some(Reduced::Init) => barriers.init,
             Some(Reduced::Nothing) => None,
         };
-        if let Some(program) = program {
+        if let Some(program) = program.filter(|_| !planted(Bug::MissingBarrier)) {
             // Where the program seldom asks, it is loaded where the program asks.
             let old = usually_reads(program.body, Input::Old)
                 .then(|| self.ins().load(types::I32, Self::heap_flags(trap.take()), place.address, place.offset));

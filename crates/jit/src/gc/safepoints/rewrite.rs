@@ -15,6 +15,7 @@ use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::{
     Function, Inst, InstBuilder, MemFlagsData, StackSlot, StackSlotData, StackSlotKind, UserStackMapEntry, Value, types,
 };
+use heapwright_gc_heap::{Bug, planted};
 
 /// The type of a stack map entry that stands for a run of references: at its place is a 32-bit word with their number, and they
 /// follow it. A single reference's entry has the type `I32`.
@@ -278,12 +279,16 @@ impl<'a> Rewriter<'a> {
         };
         let safepoint = liveness.safepoints[block as usize][left as usize];
         debug_assert_eq!(safepoint.inst, inst);
-        for &reference in liveness.across(safepoint) {
+        let across = liveness.across(safepoint);
+        for (i, &reference) in across.iter().enumerate() {
             if self.state(block, reference) == Where::Register {
                 self.spill(block, reference);
             }
             if self.moves {
                 self.state[reference as usize] = Where::Slot;
+            }
+            if planted(Bug::MissingStackMapEntry) && i > 0 && i + 1 == across.len() {
+                continue;
             }
             let entry = UserStackMapEntry { ty: types::I32, slot: frame, offset: self.offset(reference) };
             self.pos.func.dfg.append_user_stack_map_entry(inst, entry);
