@@ -64,12 +64,12 @@ pub enum Ref {
 
 macro_rules! unwrap {
     ($($(#[doc = $doc:literal])* $variant:ident $get:ident $unwrap:ident $ty:ty, $value:ident => $e:expr;)*) => {$(
-        #[doc = concat!("The value as ", stringify!($ty), ", if it is one.")]
+        #[doc = concat!("The value as `", stringify!($ty), "`, if it is one.")]
         pub fn $get(&self) -> Option<$ty> {
             match *self { Val::$variant($value) => Some($e), _ => None }
         }
 
-        #[doc = concat!("The value as ", stringify!($ty), ".")]
+        #[doc = concat!("The value as `", stringify!($ty), "`.")]
         ///
         /// # Panics
         ///
