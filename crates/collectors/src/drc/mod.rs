@@ -35,6 +35,10 @@
 //! between. A stored null or i31 still overwrites a reference whose count must fall. A second store into the same object would be safe if the first always set LOGGED;
 //! for a large array it logs one chunk only.
 //!
+//! **Citations.** See [`SPEC`] for the publications. The departures that matter most: everything stops the world; counts have full width
+//! and stick only at their maximum; no zero count table; large arrays are logged in chunks; cycles are found by a whole trace, not by trial
+//! deletion; and nothing is copied, so free memory is known object by object, not line by line.
+//!
 //! **Trade-offs.** Objects never move, so nothing fights fragmentation except the order of allocation: a large array may find
 //! no gap although enough memory is free. A bulk write logs a large array whole, once per epoch, because the
 //! barrier program does not see how much will be written.
@@ -49,6 +53,7 @@ mod space;
 
 use crate::INLINE_LIMIT;
 use crate::shapes::Shapes;
+use crate::words::Words;
 use cycle::Cycle;
 use extents::Extents;
 use heapwright_gc_heap::barrier::{Expr, Input, Likely, Program, SlowCall, Stmt, Var};
@@ -198,7 +203,7 @@ impl Drc {
         let zeal = heap.config().zeal != 0;
         let Space { live, young, live_bytes, top, .. } = &mut self.space;
         let mut cycle = Cycle {
-            words: heap.memory_mut().words(NULL_PAGE_BYTES, *top)?,
+            words: Words::new(heap.memory_mut(), NULL_PAGE_BYTES, *top)?,
             shapes: Shapes::new(types.space(), SPEC.header_layout().bytes()),
             live,
             candidates: young,
@@ -262,7 +267,7 @@ impl Drc {
         let mut seen = Extents::new(NULL_PAGE_BYTES);
         seen.resize(*top);
         let mut cycle = Cycle {
-            words: heap.memory_mut().words(NULL_PAGE_BYTES, *top)?,
+            words: Words::new(heap.memory_mut(), NULL_PAGE_BYTES, *top)?,
             shapes: Shapes::new(types.space(), SPEC.header_layout().bytes()),
             live,
             candidates: young,
