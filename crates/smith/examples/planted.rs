@@ -1,7 +1,7 @@
 //! Plants bugs, one at a time, and sees which fuzz target finds them, how soon.
 //!
 //! ```text
-//! cargo run --release -p heapwright-smith --features planted-bugs --example planted -- [--seconds N] [BUG…]
+//! cargo run -p heapwright-smith --features planted-bugs --example planted -- [--seconds N] [BUG…]
 //! ```
 //!
 //! Each target runs on inputs made of seeds 0, 1, 2, … in a process of its own, because a bug may end it, until it finds something or the
