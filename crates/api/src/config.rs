@@ -297,6 +297,19 @@ impl Config {
         self
     }
 
+    /// Whether `array.copy`, `array.fill` and `array.new` are compiled to code that moves and fills ranges of bytes. Default on; off, and
+    /// without [`optimize`](Self::optimize), `array.copy` is a call and the others go element by element.
+    pub fn inline_bulk_operations(&mut self, enable: bool) -> &mut Self {
+        self.settings.inline_bulk = enable;
+        self
+    }
+
+    /// Whether allocations that follow each other share one check of the room that is left. Default on.
+    pub fn fold_allocations(&mut self, enable: bool) -> &mut Self {
+        self.settings.fold_allocations = enable;
+        self
+    }
+
     /// Whether functions compile on several threads. Default on.
     pub fn parallel_compilation(&mut self, enable: bool) -> &mut Self {
         self.settings.parallel = enable;

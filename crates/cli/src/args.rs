@@ -303,6 +303,10 @@ pub(crate) enum Pass {
     RedundancyElimination,
     /// Replacement of objects by their fields.
     ScalarReplacement,
+    /// Operations on ranges of arrays without a call or a step for each element.
+    InlineBulk,
+    /// One check of the limit for allocations that follow each other.
+    FoldAllocations,
 }
 
 /// How statistics are written.
@@ -502,6 +506,8 @@ impl EngineArgs {
             match pass {
                 Pass::RedundancyElimination => config.redundancy_elimination(false),
                 Pass::ScalarReplacement => config.scalar_replacement(false),
+                Pass::InlineBulk => config.inline_bulk_operations(false),
+                Pass::FoldAllocations => config.fold_allocations(false),
             };
         }
         if self.pooling_allocator {

@@ -119,10 +119,11 @@ builtins! {
     ArrayCopy(I32, I32, I32, I32, I32), plain, quiet;
     /// `array.fill` of references with the collector's barriers: `(array, offset, value, length)`; checked inside.
     ArrayFillRef(I32, I32, I32, I32), plain, quiet;
-    /// Moves bytes, overlap allowed: `(to, from, length)` as host addresses; no checks.
-    RawCopy(Ptr, Ptr, I64), plain, quiet;
+    /// Moves bytes, overlap allowed: `(to, from, length)` as host addresses; no checks. Only for ranges so long that saving all registers
+    /// is little beside them.
+    RawCopy(Ptr, Ptr, I64), cold, quiet;
     /// Fills bytes: `(to, byte, length)`; no checks.
-    RawFill(Ptr, I32, I64), plain, quiet;
+    RawFill(Ptr, I32, I64), cold, quiet;
     /// Raises a Wasm float rounding operation where the CPU lacks one: `(operation, bits) -> bits`.
     /// Operations: 0 ceil32, 1 floor32, 2 trunc32, 3 nearest32, 4 ceil64, 5 floor64, 6 trunc64, 7 nearest64.
     RoundFloat(I32, I64) -> I64, plain, quiet;

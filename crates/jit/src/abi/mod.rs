@@ -22,6 +22,7 @@ pub use builtins::{Builtin, BuiltinType, HostCall};
 pub use instance::{InstanceCounts, InstanceLayout};
 pub use signature::{Kind, SignatureKinds, clif_type, tail_signature};
 pub use store_context::{
-    FuncEntry, FuncImport, GlobalCell, HostFuncContext, LEAST_COMMITTED, MemoryCell, StoreContext, TableCell,
+    FUNC_ID_MASK, FuncEntry, FuncImport, GlobalCell, HostFuncContext, LEAST_COMMITTED, MAX_FUNCS, MemoryCell,
+    StoreContext, TableCell,
 };
 pub use trap::Trap;

@@ -51,6 +51,13 @@ pub struct FuncEntry {
 
 const _: () = assert!(core::mem::size_of::<FuncEntry>() == 32);
 
+/// Functions that a store can have. Address space for as many entries is reserved, of which those in use are committed and the committed
+/// others are null entries; so an id of which only the low bits are used, [`FUNC_ID_MASK`], stays inside, whatever it was.
+pub const MAX_FUNCS: u32 = 1 << 24;
+
+/// The bits that a function's id can have.
+pub const FUNC_ID_MASK: u32 = MAX_FUNCS - 1;
+
 impl FuncEntry {
     /// The null entry.
     pub const NULL: FuncEntry = FuncEntry {

@@ -57,6 +57,11 @@ pub struct Settings {
     pub redundancy_elimination: bool,
     /// With `optimize`: objects that only one function's field accesses see are replaced by their fields.
     pub scalar_replacement: bool,
+    /// With `optimize`: operations on ranges of arrays are compiled to code for ranges of bytes. Off: `array.copy` is a call of the vm, others go element by
+    /// element.
+    pub inline_bulk: bool,
+    /// With `optimize`: allocations that follow each other share one check of the limit.
+    pub fold_allocations: bool,
     /// Cranelift's verifier runs after translation and after lowering.
     pub verify: bool,
     /// Functions compile on several threads.
@@ -81,6 +86,8 @@ impl Default for Settings {
             optimize: true,
             redundancy_elimination: true,
             scalar_replacement: true,
+            inline_bulk: true,
+            fold_allocations: true,
             verify: cfg!(debug_assertions),
             parallel: true,
             count_barriers: false,
@@ -93,6 +100,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether operations on ranges of arrays are compiled to code for ranges of bytes.
+    pub fn inlines_bulk(&self) -> bool {
+        self.optimize && self.inline_bulk
+    }
+
     /// Whether an access to memory that is not mapped becomes a trap. Where not, every access is checked before it is made.
     pub fn faults_trap(&self) -> bool {
         self.signal_traps && self.target == Target::Native

@@ -9,7 +9,7 @@ mod parse;
 mod sections;
 
 use heapwright_gc_heap::{ArrayLayout, FuncType, HeapType, RecGroup, RefType, StructLayout, SubType, ValType};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::ops::Range;
 
 use crate::abi::{InstanceCounts, InstanceLayout};
@@ -27,6 +27,8 @@ pub struct ModuleInfo {
     pub rec_groups: Vec<RecGroup>,
     /// The type index space.
     pub types: Vec<SubType>,
+    /// The types that another type of the module declares as its supertype.
+    pub extended: FxHashSet<u32>,
     /// The layout of each type under the engine's header.
     pub layouts: Vec<TypeLayout>,
     /// Imports in order.

@@ -72,6 +72,10 @@ impl SectionReader {
         for group in section {
             let types = group?.types().map(convert::sub_type).collect::<Result<Box<[_]>, _>>()?;
             self.info.types.extend_from_slice(&types);
+            self.info.extended.extend(types.iter().filter_map(|ty| match ty.supertype {
+                Some(heapwright_gc_heap::TypeRef::Module(parent)) => Some(parent),
+                _ => None,
+            }));
             self.info.rec_groups.push(RecGroup { types });
         }
         Ok(())

@@ -140,8 +140,10 @@ impl Pass<'_> {
     }
 
     fn learn_cast(&mut self, operand: Value, target: CastTarget, admits_null: bool) {
-        if let CastTarget::Concrete(ty) = target {
-            self.learn_type(operand, ty);
+        match target {
+            CastTarget::Concrete(ty) => self.learn_type(operand, ty),
+            CastTarget::Abstract(AbstractHeapType::I31) => self.facts.i31s.insert(operand, ()),
+            CastTarget::Abstract(_) => {}
         }
         if !admits_null {
             self.learn_non_null(operand);
@@ -274,16 +276,15 @@ impl Pass<'_> {
                 }
                 self.facts.forget(effects::element_class(self.module, to));
             }
-            GcOp::RefI31 | GcOp::ExnNew { .. } => {
+            GcOp::RefI31 => {
+                let value = self.func.dfg.first_result(inst);
+                self.learn_cast(value, CastTarget::Abstract(AbstractHeapType::I31), false);
+            }
+            GcOp::ExnNew { .. } => {
                 let value = self.func.dfg.first_result(inst);
                 self.learn_non_null(value);
             }
-            GcOp::I31Get { signed, nullable } => {
-                let value = self.canonical(argument(0, self));
-                let nullable = nullable && !self.is_non_null(value);
-                self.learn_non_null(value);
-                self.rewrite(inst, op, GcOp::I31Get { signed, nullable });
-            }
+            GcOp::I31Get { signed, nullable } => self.i31_get(inst, signed, nullable),
             GcOp::RefCast { target, admits_null, nullable, may_be_i31 } => {
                 self.cast(inst, target, admits_null, nullable, may_be_i31);
             }
@@ -467,6 +468,22 @@ impl Pass<'_> {
         }
     }
 
+    // I31s.
+
+    fn i31_get(&mut self, inst: Inst, signed: bool, nullable: bool) {
+        let reference = self.canonical(self.func.dfg.inst_args(inst)[1]);
+        let place = Place::I31 { reference, signed };
+        if let Some(known) = self.facts.contents.get(place) {
+            self.replace(inst, known);
+            return;
+        }
+        let still = nullable && !self.is_non_null(reference);
+        self.learn_non_null(reference);
+        self.rewrite(inst, GcOp::I31Get { signed, nullable }, GcOp::I31Get { signed, nullable: still });
+        let value = self.func.dfg.first_result(inst);
+        self.facts.contents.insert(place, Content::Value(value));
+    }
+
     // Casts.
 
     /// Whether every value that is not null of a reference's known type belongs to `target`.
@@ -474,7 +491,8 @@ impl Pass<'_> {
         let known = self.facts.types.get(operand);
         match target {
             CastTarget::Abstract(AbstractHeapType::Any | AbstractHeapType::Extern | AbstractHeapType::Exn) => true,
-            CastTarget::Abstract(AbstractHeapType::Eq) => known.is_some(),
+            CastTarget::Abstract(AbstractHeapType::Eq) => known.is_some() || self.facts.i31s.get(operand).is_some(),
+            CastTarget::Abstract(AbstractHeapType::I31) => self.facts.i31s.get(operand).is_some(),
             CastTarget::Abstract(AbstractHeapType::Struct) => {
                 known.is_some_and(|ty| matches!(self.module.types[ty as usize].composite, CompositeType::Struct(_)))
             }

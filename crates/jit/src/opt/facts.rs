@@ -64,9 +64,26 @@ pub(super) struct Access {
 /// A place in memory whose contents may be known. `stamp` is 0 for what never changes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Place {
-    Field { object: Value, offset: u32, access: Access, stamp: u32 },
-    Element { array: Value, index: Index, access: Access, stamp: u32 },
-    Length { array: Value },
+    Field {
+        object: Value,
+        offset: u32,
+        access: Access,
+        stamp: u32,
+    },
+    Element {
+        array: Value,
+        index: Index,
+        access: Access,
+        stamp: u32,
+    },
+    Length {
+        array: Value,
+    },
+    /// What an i31 holds. It never changes.
+    I31 {
+        reference: Value,
+        signed: bool,
+    },
 }
 
 /// What a place holds.
@@ -92,6 +109,8 @@ pub(super) struct Facts {
     pub(super) non_null: Scoped<Value, ()>,
     /// A type of the module that the reference has unless it is null.
     pub(super) types: Scoped<Value, u32>,
+    /// References that are i31s, unless they are null.
+    pub(super) i31s: Scoped<Value, ()>,
     /// Accesses whose index was found within the array's length.
     pub(super) in_bounds: Scoped<(Value, Index), ()>,
     /// The largest constant index found within an array's length.
@@ -103,7 +122,7 @@ pub(super) struct Facts {
 
 /// Where the tables stood when a scope was opened.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Mark([usize; 7]);
+pub(super) struct Mark([usize; 8]);
 
 impl Facts {
     /// Opens a scope.
@@ -116,6 +135,7 @@ impl Facts {
             self.largest.undo.len(),
             self.less.undo.len(),
             self.stamps.undo.len(),
+            self.i31s.undo.len(),
         ])
     }
 
@@ -128,6 +148,7 @@ impl Facts {
         self.largest.roll_back(marks[4]);
         self.less.roll_back(marks[5]);
         self.stamps.roll_back(marks[6]);
+        self.i31s.roll_back(marks[7]);
     }
 
     /// The stamp of what is known of a class of places. It is never 0.

@@ -171,6 +171,30 @@ fn casts_that_must_succeed_go() {
 }
 
 #[test]
+fn an_i31_stays_one() {
+    let body = "(param (ref null eq)) (result i32)
+        (drop (i31.get_s (ref.cast (ref i31) (local.get 0))))
+        (call $f)
+        (drop (ref.cast (ref eq) (local.get 0)))
+        (drop (i31.get_u (ref.cast (ref null i31) (local.get 0))))
+        (i32.add (i31.get_s (ref.cast (ref i31) (local.get 0))) (ref.test (ref i31) (local.get 0)))";
+    assert_eq!(left(body), ["RefCast?", "I31Get", "I31Get"]);
+    let tested = "(param eqref) (result i32)
+        (if (result i32) (ref.test (ref i31) (local.get 0))
+            (then (i31.get_s (ref.cast (ref i31) (local.get 0))))
+            (else (i31.get_s (ref.cast (ref i31) (local.get 0)))))";
+    assert_eq!(left(tested), ["RefTest?", "I31Get", "RefCast?", "I31Get"]);
+    // Null may be what belongs.
+    let null = "(param eqref) (result i32)
+        (drop (ref.cast (ref null i31) (local.get 0))) (ref.test (ref i31) (local.get 0))";
+    assert_eq!(left(null), ["RefCast?", "RefTest?"]);
+    // A made one is one, but not under another name.
+    let made = "(param i32 eqref) (result i32)
+        (drop (ref.cast (ref i31) (ref.i31 (local.get 0)))) (ref.test (ref i31) (local.get 1))";
+    assert_eq!(left(made), ["RefI31", "RefTest?"]);
+}
+
+#[test]
 fn types_that_are_equal_but_declared_apart_are_never_told_apart() {
     let text = "(module
         (type $a (sub final (struct (field i32)))) (type $b (sub final (struct (field i32))))

@@ -8,7 +8,7 @@ use heapwright_gc_heap::{
 use smallvec::SmallVec;
 
 use super::state::{Callee, FuncTranslator};
-use crate::abi::{FuncEntry, FuncImport, InstanceLayout, Trap};
+use crate::abi::{FUNC_ID_MASK, FuncEntry, FuncImport, InstanceLayout, Trap};
 
 const ENTRY_SIZE: i64 = core::mem::size_of::<FuncEntry>() as i64;
 
@@ -100,17 +100,25 @@ impl FuncTranslator<'_> {
     /// compare makes the call safe even if the id was forged; the null entry has no signature.
     fn reference_target(&mut self, ty: u32) -> Target {
         let id = self.pop();
-        let length = self.func_table_length();
-        let in_bounds = self.builder.ins().icmp(IntCC::UnsignedLessThan, id, length);
-        if !planted(Bug::UnvalidatedFunctionId) {
+        let index = if planted(Bug::UnvalidatedFunctionId) {
+            id
+        } else if self.settings.faults_trap() {
+            // What is not committed faults, and no function has the null entry's signature.
+            self.builder.ins().band_imm_u(id, i64::from(FUNC_ID_MASK))
+        } else {
+            let length = self.func_table_length();
+            let in_bounds = self.builder.ins().icmp(IntCC::UnsignedLessThan, id, length);
             self.trap_unless(in_bounds, Trap::ForgedFunctionReference);
-        }
+            id
+        };
         let table = self.load_constant(types::I64, self.context, InstanceLayout::FUNC_TABLE);
-        let index = self.builder.ins().uextend(types::I64, id);
+        let index = self.builder.ins().uextend(types::I64, index);
         let offset = self.builder.ins().imul_imm_s(index, ENTRY_SIZE);
         let entry = self.builder.ins().iadd(table, offset);
         let actual = self.entry_field(types::I32, entry, core::mem::offset_of!(FuncEntry, signature));
-        let expected = self.load_constant(types::I32, self.context, self.layout.signature_id(ty));
+        // Not movable: it becomes an operand of the comparison, where a register would be spilled in many a loop.
+        let flags = MemFlagsData::trusted().with_readonly();
+        let expected = self.builder.ins().load(types::I32, flags, self.context, self.layout.signature_id(ty));
         let same = self.builder.ins().icmp(IntCC::Equal, actual, expected);
         self.on_failure(same, |t| {
             t.trap_unless(id, Trap::NullFunctionReference);

@@ -2,10 +2,10 @@
 
 use crate::pool::{Allocator, ClearedSlot, ResourceError, Taken};
 use heapwright_gc_heap::MemoryError;
-use heapwright_jit::abi::FuncEntry;
+use heapwright_jit::abi::{self, FuncEntry};
 
 /// Entries that a store can have.
-const MAX_FUNCS: usize = 1 << 24;
+const MAX_FUNCS: usize = abi::MAX_FUNCS as usize;
 const ENTRY: usize = size_of::<FuncEntry>();
 
 /// The function table. Entry 0 is null; entries are written once and never removed.
@@ -16,6 +16,7 @@ pub(crate) struct FuncTable {
 
 impl FuncTable {
     pub(crate) fn new(allocator: &Allocator) -> Result<FuncTable, ResourceError> {
+        // All of it is reserved, in a pool too: compiled code checks no more of an id than that it is in here.
         let mut slot = allocator.funcs((MAX_FUNCS * ENTRY) as u64)?;
         // Fresh memory is zero, and so is the null entry.
         slot.mapping.commit_to(ENTRY)?;

@@ -4,6 +4,7 @@
 //! sum cannot wrap; an array's length is compared with a constant maximum before it is shifted. The slow path is out of
 //! line, and its call is the only safepoint, so that whatever a collection costs in spills and reloads is paid there.
 
+use super::bytes::{Length, Pattern, Start};
 use super::emit::{Base, Emitter, mutator_offset};
 use crate::abi::{Builtin, StoreContext};
 use core::mem::offset_of;
@@ -71,15 +72,11 @@ impl Emitter<'_> {
         self.start(fast);
         self.set_store_word(end, mutator_offset!(cursor));
         let address = self.address(Base::Heap, cursor);
-        let flags = Self::heap_flags(None);
-        self.ins().store(flags, type_word, address, 0);
-        for (i, word) in spec.header.iter().enumerate() {
-            let initial = self.word(word.initial);
-            self.ins().store(flags, initial, address, 4 + 4 * i as i32);
-        }
-        if let Extent::Array(layout, length) = extent {
-            self.ins().store(flags, length, address, layout.length_offset as i32);
-        }
+        let length_word = match extent {
+            Extent::Struct(_) => None,
+            Extent::Array(layout, length) => Some((layout.length_offset, length)),
+        };
+        self.write_header(address, type_word, length_word);
         self.jump(done, &[cursor]);
 
         self.cold(slow, |e| {
@@ -90,7 +87,20 @@ impl Emitter<'_> {
         object
     }
 
-    fn allocate_slow(&mut self, type_word: Value, length: Option<Value>) -> Value {
+    /// Writes a new object's header, and its length at an offset if it is an array.
+    pub(super) fn write_header(&mut self, address: Value, type_word: Value, length: Option<(u32, Value)>) {
+        let flags = Self::heap_flags(None);
+        self.ins().store(flags, type_word, address, 0);
+        for (i, word) in self.env.spec.header.iter().enumerate() {
+            let initial = self.word(word.initial);
+            self.ins().store(flags, initial, address, 4 + 4 * i as i32);
+        }
+        if let Some((offset, length)) = length {
+            self.ins().store(flags, length, address, offset as i32);
+        }
+    }
+
+    pub(super) fn allocate_slow(&mut self, type_word: Value, length: Option<Value>) -> Value {
         let length = length.unwrap_or_else(|| self.word(0));
         self.call(Builtin::AllocObject, &[type_word, length]);
         let object = self.load_store_word(types::I32, offset_of!(StoreContext, slow_result) as i32);
@@ -115,6 +125,13 @@ impl Emitter<'_> {
         let layout = self.env.module.struct_layout(ty);
         let type_word = self.type_word(ty);
         let object = self.allocate(type_word, Extent::Struct(layout));
+        self.init_struct(ty, object, fields);
+        object
+    }
+
+    /// Writes the fields of a new struct.
+    pub(super) fn init_struct(&mut self, ty: u32, object: Value, fields: Option<&[Value]>) {
+        let layout = self.env.module.struct_layout(ty);
         match fields {
             Some(values) => {
                 for (field, &value) in layout.fields.iter().zip(values) {
@@ -124,7 +141,6 @@ impl Emitter<'_> {
             }
             None => self.zero_bytes(object, self.env.spec.header_layout().bytes(), layout.size),
         }
-        object
     }
 
     /// A new exception of a tag.
@@ -173,9 +189,12 @@ impl Emitter<'_> {
                 }
             }
             // Half an array of references must not be left behind: a collector that counts may look into garbage.
-            _ => self.for_each_element(array, &layout, None, length, !layout.traced, |e, place| {
-                e.init(place, layout.storage, layout.traced, value);
-            }),
+            _ if layout.traced && self.env.spec.barriers.init.is_some() || !self.env.settings.inlines_bulk() => {
+                self.for_each_element(array, &layout, None, length, !layout.traced, |e, place| {
+                    e.init(place, layout.storage, layout.traced, value);
+                });
+            }
+            _ => self.fill_fresh(array, &layout, value, length),
         }
         array
     }
@@ -186,11 +205,17 @@ impl Emitter<'_> {
         let type_word = self.type_word(ty);
         let length = self.word(values.len() as u32);
         let array = self.allocate(type_word, Extent::Array(&layout, length));
+        self.init_fixed(ty, array, values);
+        array
+    }
+
+    /// Writes the elements of a new array.
+    pub(super) fn init_fixed(&mut self, ty: u32, array: Value, values: &[Value]) {
+        let layout = self.env.module.array_layout(ty);
         for (i, &value) in values.iter().enumerate() {
             let place = self.place(array, layout.elements_offset + ((i as u32) << layout.element_shift));
             self.init(place, layout.storage, layout.traced, value);
         }
-        array
     }
 
     /// `array.new_data` and `array.new_elem`.
@@ -228,7 +253,7 @@ impl Emitter<'_> {
         }
     }
 
-    fn zero_elements(&mut self, array: Value, layout: &ArrayLayout, length: Value) {
+    pub(super) fn zero_elements(&mut self, array: Value, layout: &ArrayLayout, length: Value) {
         if let Some(count) = self.constant(length) {
             let end = layout.size(count as u32);
             if end - u64::from(layout.elements_offset) <= u64::from(UNROLLED_ZEROING) {
@@ -257,18 +282,9 @@ impl Emitter<'_> {
             e.jump(done, &[]);
         });
         self.start(few);
-        let end = self.ins().iadd(first, bytes);
-        let (head, at) = self.block_with(types::I64);
-        self.jump(head, &[first]);
-        self.start(head);
-        let body = self.block();
-        let finished = self.ins().icmp(IntCC::Equal, at, end);
-        self.branch(finished, done, body);
-        self.start(body);
         let zero = self.ins().iconst(types::I64, 0);
-        self.ins().store(Self::heap_flags(None), zero, at, 0);
-        let next = self.ins().iadd_imm_u(at, 8);
-        self.jump(head, &[next]);
+        self.fill(Start { address: first, offset: 0 }, Length::Value(bytes), 8, Pattern::Word(zero), |_| ());
+        self.jump(done, &[]);
         self.start(done);
     }
 

@@ -1,11 +1,12 @@
 //! Type tests, casts and i31s.
 //!
-//! A test of a final type compares the type word. A test of an open type compares it first, then the word that the type's
-//! entry in the type space displays at the target's depth; it never calls. The type word read from an untrusted heap is
-//! zero-extended into the type space's reservation, so that it needs no bounds check.
+//! A test of a final type compares the type word. A test of an open type compares the word that the object's type displays, in its
+//! entry in the type space, at the target's depth; it never calls. Where the module declares no subtype, objects of others are
+//! another module's and rare: there the type words are compared first, and the display is out of line. The type word read from an
+//! untrusted heap is zero-extended into the type space's reservation, so that it needs no bounds check.
 
 use super::emit::{Base, Emitter};
-use crate::abi::{FuncEntry, StoreContext, Trap};
+use crate::abi::{FUNC_ID_MASK, FuncEntry, StoreContext, Trap};
 use crate::gc::CastTarget;
 use core::mem::offset_of;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -176,25 +177,29 @@ impl Emitter<'_> {
             return;
         };
         let target = self.type_word(ty);
+        if self.env.module.extended.contains(&ty) {
+            self.branch_on_display(ty, IntCC::UnsignedGreaterThanOrEqual, (word, target), yes, no);
+            return;
+        }
         let same = self.ins().icmp(IntCC::Equal, word, target);
         let display = self.block();
         self.branch(same, yes, display);
-        self.start(display);
+        self.cold(display, |e| e.branch_on_display(ty, IntCC::UnsignedGreaterThan, (word, target), yes, no));
+    }
+
+    /// Branches on whether the type of type word `word` displays `ty`, of type word `target`. Types of interest are as deep, or deeper, as
+    /// `depths` says.
+    fn branch_on_display(&mut self, ty: u32, depths: IntCC, (word, target): (Value, Value), yes: Block, no: Block) {
         let depth = self.depth(ty);
         let entry = self.address(Base::TypeSpace, word);
-        if depth < DISPLAY_INLINE_DEPTH {
-            self.branch_on_display(entry, depth, target, yes, no);
-        } else {
+        if depth >= DISPLAY_INLINE_DEPTH {
             // Only entries of deep types are long enough to be asked.
             let deep = self.block();
             let has = self.ins().load(types::I32, Self::type_space_flags(), entry, ENTRY_DEPTH_OFFSET as i32);
-            let long = self.compare(IntCC::UnsignedGreaterThan, has, depth);
+            let long = self.compare(depths, has, depth);
             self.branch(long, deep, no);
-            self.cold(deep, |e| e.branch_on_display(entry, depth, target, yes, no));
+            self.start(deep);
         }
-    }
-
-    fn branch_on_display(&mut self, entry: Value, depth: u32, target: Value, yes: Block, no: Block) {
         let offset = (ENTRY_DISPLAY_OFFSET + 4 * depth) as i32;
         let shown = self.ins().load(types::I32, Self::type_space_flags(), entry, offset);
         let same = self.ins().icmp(IntCC::Equal, shown, target);
@@ -228,12 +233,17 @@ impl Emitter<'_> {
             let object = self.address(Base::Heap, value);
             return self.ins().load(types::I32, Self::heap_flags(trap), object, 0);
         }
-        // Ids come from the heap: one that names no function was forged.
-        let count = self.load_store_word(types::I32, offset_of!(StoreContext, func_table_len) as i32);
-        let forged = self.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, value, count);
-        self.trap_if(forged, Trap::ForgedFunctionReference);
+        // Ids come from the heap: one that names no function was forged. Where that would fault, or name a null entry, it needs no check.
+        let index = if self.env.settings.faults_trap() {
+            self.ins().band_imm_u(value, i64::from(FUNC_ID_MASK))
+        } else {
+            let count = self.load_store_word(types::I32, offset_of!(StoreContext, func_table_len) as i32);
+            let forged = self.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, value, count);
+            self.trap_if(forged, Trap::ForgedFunctionReference);
+            value
+        };
         let table = self.base(Base::FuncTable);
-        let id = self.ins().uextend(types::I64, value);
+        let id = self.ins().uextend(types::I64, index);
         let offset = self.ins().imul_imm_u(id, size_of::<FuncEntry>() as i64);
         let entry = self.ins().iadd(table, offset);
         self.ins().load(types::I32, Self::engine_flags(), entry, offset_of!(FuncEntry, type_word) as i32)

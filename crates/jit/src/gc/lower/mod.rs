@@ -8,8 +8,10 @@ mod alloc;
 mod barrier;
 mod bounds;
 mod bulk;
+mod bytes;
 mod casts;
 mod emit;
+mod fold;
 
 use super::{FuncGc, GcOp, Mark};
 use crate::abi::{InstanceLayout, Trap};
@@ -19,6 +21,7 @@ use access::Check;
 use casts::Query;
 use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Value};
 use emit::Emitter;
+use fold::Group;
 use heapwright_gc_heap::Spec;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -50,12 +53,27 @@ pub(crate) fn lower(func: &mut Function, gc: &mut FuncGc, env: &LowerEnv<'_>) {
             }
             emitter.resume(block);
             let mut at = 0;
+            // Where the next allocations that are made together stand, if they were found already.
+            let mut group: Option<(usize, Group)> = None;
             while let Some(&inst) = rest.get(at) {
-                at += 1;
+                if let Some((_, members)) = group.take_if(|(start, _)| *start == at) {
+                    emitter.pos.use_srcloc(inst);
+                    emitter.allocate_group(&members);
+                    at += members.len();
+                    continue;
+                }
                 let Some(op) = emitter.gc.op_of(emitter.pos.func, inst) else {
                     emitter.append(inst);
+                    at += 1;
                     continue;
                 };
+                if group.is_none()
+                    && let Some((members, between)) = emitter.gather(&mut rest, at)
+                {
+                    group = Some((at + between, members));
+                    continue;
+                }
+                at += 1;
                 emitter.pos.use_srcloc(inst);
                 let branch = rest.get(at).copied().filter(|&b| found.tests.get(&b) == Some(&inst));
                 let first = emitter.pos.func.dfg.num_insts() as u32;
@@ -181,7 +199,11 @@ impl Emitter<'_> {
                 self.array_fill(ty, null(nullable, Trap::NullArrayReference), reduced, args);
                 None
             }
-            ArrayCopy { .. } => self.call(crate::abi::Builtin::ArrayCopy, args),
+            ArrayCopy { to, from, to_nullable, from_nullable } => {
+                let nulls = [to_nullable, from_nullable].map(|nullable| null(nullable, Trap::NullArrayReference));
+                self.array_copy([to, from], nulls, args);
+                None
+            }
             ArrayInitData { ty, segment } => {
                 self.array_init_segment(crate::abi::Builtin::ArrayInitData, ty, segment, args);
                 None

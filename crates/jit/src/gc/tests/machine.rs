@@ -23,7 +23,7 @@ const CONTEXT: u64 = 1 << 40;
 const STORE: u64 = 2 << 40;
 pub(super) const HEAP: u64 = 3 << 40;
 pub(super) const TYPES: u64 = 4 << 40;
-const FUNCS: u64 = 5 << 40;
+pub(super) const FUNCS: u64 = 5 << 40;
 const BUILTINS: u64 = 6 << 40;
 const FRAME: u64 = 7 << 40;
 const BUFFERS: u64 = 8 << 40;
@@ -133,6 +133,7 @@ impl Machine {
         ] {
             machine.set(CONTEXT + offset as u64, 8, value.into());
         }
+        machine.set(STORE + mutator(offset_of!(MutatorState, usable)), 8, (SPACE * SPACES).into());
         for i in 0..layout.counts.types {
             machine.set(CONTEXT + layout.type_word(i) as u64, 4, (TYPE_STRIDE * (i + 1)).into());
         }
@@ -276,6 +277,12 @@ impl Machine {
                 let start = BUFFERS + 32 * args[0] as u64;
                 self.set(self.buffer_next(args[0] as u64), 8, start.into());
             }
+            Builtin::RawCopy => {
+                // The vm's leaf has no handler: a fault there would end the process.
+                let size = u32::try_from(args[2]).expect("a checked length");
+                let bytes = self.slice(args[1] as u64, size).expect("a checked range").to_vec();
+                self.slice(args[0] as u64, size).expect("a checked range").copy_from_slice(&bytes);
+            }
             Builtin::RawFill => {
                 self.slice(args[0] as u64, args[2] as u32)?.fill(args[1] as u8);
             }
@@ -341,10 +348,17 @@ impl Machine {
         let result =
             match *data {
                 InstructionData::UnaryImm { imm, .. } => Bits::from(imm.bits() as u64),
+                InstructionData::UnaryConst { opcode: Opcode::Vconst, constant_handle } => {
+                    let bytes = dfg.constants.get(constant_handle).as_slice();
+                    Bits::from_le_bytes(bytes.try_into().expect("a vector"))
+                }
                 InstructionData::UnaryIeee32 { imm, .. } => imm.bits().into(),
                 InstructionData::UnaryIeee64 { imm, .. } => imm.bits().into(),
                 InstructionData::Unary { opcode, .. } => match opcode {
-                    Opcode::Uextend | Opcode::Ireduce => args[0],
+                    Opcode::Uextend | Opcode::Ireduce | Opcode::Bitcast => args[0],
+                    Opcode::Splat => {
+                        (0..ty.lane_count()).fold(0, |all, lane| all | args[0] << (lane * arg_type(0).bits()))
+                    }
                     Opcode::Sextend => sign_extend(args[0], arg_type(0)) as Bits,
                     Opcode::Ineg => args[0].wrapping_neg(),
                     Opcode::Bnot => !args[0],

@@ -11,6 +11,7 @@ mod objects;
 mod operations;
 mod policy;
 mod random;
+mod ranges;
 mod sandbox;
 
 use super::lower::LowerEnv;
@@ -173,6 +174,8 @@ const HUGE: u32 = CHAIN + CHAIN_LENGTH;
 const HUGE_FIELDS: u32 = 9000;
 /// An array of vectors.
 const VECTORS: u32 = HUGE + 1;
+/// An array of `i16`.
+const SHORTS: u32 = VECTORS + 1;
 
 /// The type word that the machine gives a type; those of the tags' exceptions follow.
 fn type_word(ty: u32) -> u32 {
@@ -216,6 +219,7 @@ impl Fixture {
                 _ => TypeLayout::Func,
             };
             module.layouts.push(layout);
+            module.extended.extend(supertype);
             module.types.push(SubType { is_final, supertype: supertype.map(TypeRef::Module), composite });
         };
         let structure = |fields: &[StorageType]| {
@@ -239,6 +243,7 @@ impl Fixture {
         }
         add(None, true, structure(&vec![i64s; HUGE_FIELDS as usize]));
         add(None, true, array(v128s));
+        add(None, true, array(StorageType::I16));
         module.tags = vec![FUNC];
         let layout = module.instance_layout();
         Fixture { module, layout, spec, settings: Settings::default() }

@@ -25,8 +25,19 @@ impl Compiled {
         returns: &[Type],
         body: impl FnOnce(&mut Build<'_, '_>, &[Value]),
     ) -> Compiled {
+        Compiled::with_settings(spec, Settings { signal_traps, ..Settings::default() }, params, returns, body)
+    }
+
+    pub(super) fn with_settings(
+        spec: &'static Spec,
+        settings: Settings,
+        params: &[Type],
+        returns: &[Type],
+        body: impl FnOnce(&mut Build<'_, '_>, &[Value]),
+    ) -> Compiled {
+        let signal_traps = settings.signal_traps;
         let mut fixture = Fixture::new(spec);
-        fixture.settings.signal_traps = signal_traps;
+        fixture.settings = settings;
         let (mut plain, mut gc) = fixture.build(params, returns, body);
         fixture.compile(&mut plain, &mut gc);
         let optimized = optimized(&plain);
@@ -39,6 +50,16 @@ impl Compiled {
 
     /// Runs both versions on machines that `prepare` set up, and gives the first's machine.
     pub(super) fn run(&self, args: &[Bits], prepare: impl Fn(&mut Machine)) -> (Result<Vec<Bits>, Stop>, Machine) {
+        let (result, [machine, _]) = self.run_both(args, prepare);
+        (result, machine)
+    }
+
+    /// The same, giving both machines.
+    pub(super) fn run_both(
+        &self,
+        args: &[Bits],
+        prepare: impl Fn(&mut Machine),
+    ) -> (Result<Vec<Bits>, Stop>, [Machine; 2]) {
         let run = |func: &Function| {
             let mut machine = self.fixture.machine();
             machine.collect = match (self.fixture.spec.needs_roots, self.fixture.spec.moves) {
@@ -53,7 +74,7 @@ impl Compiled {
         let (optimized, other) = run(&self.optimized);
         assert_eq!(plain, optimized, "{args:?}\n{}\n{}", self.plain, self.optimized);
         assert_eq!(machine.calls, other.calls);
-        (plain, machine)
+        (plain, [machine, other])
     }
 }
 
@@ -175,10 +196,60 @@ fn stores_are_seen_by_loads() {
     });
 }
 
+/// A list and an array built in one expression: the objects refer to those before them, and what stands between them is moved.
+#[test]
+fn objects_that_are_allocated_together() {
+    for (length, expected) in
+        [(0, Err(Trap::ArrayOutOfBounds)), (2, Ok([5 + 9 + 5 + 2 + 7])), (600, Ok([5 + 9 + 5 + 600 + 7]))]
+    {
+        let expected = expected.as_ref().map(|v| &v[..]).map_err(|&trap| trap);
+        expect(&[types::I32], &[types::I32], &[5], expected, |build, params| {
+            let null = build.b.ins().iconst(types::I32, 0);
+            let old = build.op(GcOp::StructNew { ty: NODE }, &[params[0], null, null]);
+            // This one stays apart.
+            build.emit(GcOp::StructSet { ty: NODE, field: 0, nullable: false }, &[old, params[0]]);
+            let first = build.op(GcOp::StructNew { ty: NODE }, &[params[0], null, old]);
+            // Moved in front of the allocations.
+            let value = build.op(GcOp::StructGet { ty: NODE, field: 0, extend: Extend::None, nullable: false }, &[old]);
+            let four = build.b.ins().iconst(types::I32, 4);
+            let nine = build.b.ins().iadd(value, four);
+            let long = build.b.ins().uextend(types::I64, nine);
+            let second = build.op(GcOp::StructNew { ty: SUB_NODE }, &[nine, first, old, long]);
+            let length = build.b.ins().iconst(types::I32, length);
+            let array = build.op(GcOp::ArrayNewDefault { ty: WORDS }, &[length]);
+            let refs = build.op(GcOp::ArrayNewFixed { ty: REFS, count: 3 }, &[second, array, first]);
+            let empty = build.op(GcOp::StructNewDefault { ty: NODE }, &[]);
+            let field = |build: &mut Build<'_, '_>, object, field| {
+                build.op(GcOp::StructGet { ty: NODE, field, extend: Extend::None, nullable: true }, &[object])
+            };
+            let element = |build: &mut Build<'_, '_>, ty, array, index: i64| {
+                let index = build.b.ins().iconst(types::I32, index);
+                build.op(GcOp::ArrayGet { ty, extend: Extend::None, nullable: true, in_bounds: false }, &[array, index])
+            };
+            let second = element(build, REFS, refs, 0);
+            let array = element(build, REFS, refs, 1);
+            let first = field(build, second, 1);
+            let old = field(build, first, 2);
+            let one = build.b.ins().iconst(types::I32, 1);
+            let seven = build.b.ins().iconst(types::I32, 7);
+            build.emit(GcOp::ArraySet { ty: WORDS, nullable: false, in_bounds: false }, &[array, one, seven]);
+            let count = build.op(GcOp::ArrayLen { nullable: false }, &[array]);
+            let mut sum = element(build, WORDS, array, 1);
+            let zero = element(build, WORDS, array, 0);
+            let nothing = field(build, empty, 0);
+            let values = [field(build, old, 0), field(build, second, 0), field(build, first, 0), count, zero, nothing];
+            for value in values {
+                sum = build.b.ins().iadd(sum, value);
+            }
+            build.b.ins().return_(&[sum]);
+        });
+    }
+}
+
 #[test]
 fn null_receivers_trap() {
     type Access = fn(&mut Build<'_, '_>, Value);
-    let cases: [(Trap, Access); 10] = [
+    let cases: [(Trap, Access); 11] = [
         // Too far from the null page for a fault.
         (Trap::NullStructReference, |b, null| {
             b.op(get(HUGE, HUGE_FIELDS - 1, Extend::None), &[null]);
@@ -203,6 +274,10 @@ fn null_receivers_trap() {
         }),
         (Trap::NullArrayReference, |b, null| {
             b.emit(GcOp::ArrayFill { ty: WORDS, nullable: true }, &[null, null, null, null]);
+        }),
+        (Trap::NullArrayReference, |b, null| {
+            let copy = GcOp::ArrayCopy { to: WORDS, from: WORDS, to_nullable: true, from_nullable: true };
+            b.emit(copy, &[null; 5]);
         }),
         (Trap::NullI31Reference, |b, null| {
             b.op(GcOp::I31Get { signed: true, nullable: true }, &[null]);
@@ -390,8 +465,6 @@ fn segments_are_the_vms_business() {
         let array = build.op(GcOp::ArrayNewData { ty: BYTES, segment: 3 }, &[p[0], p[1]]);
         build.emit(GcOp::ArrayInitData { ty: BYTES, segment: 4 }, &[array, p[0], p[1], p[0]]);
         build.emit(GcOp::ArrayInitElem { ty: REFS, segment: 5 }, &[array, p[1], p[0], p[1]]);
-        let copy = GcOp::ArrayCopy { to: BYTES, from: BYTES, to_nullable: false, from_nullable: true };
-        build.emit(copy, &[array, p[0], array, p[1], p[0]]);
         build.b.ins().return_(&[]);
     };
     let compiled = Compiled::new(&COPYING, true, &[types::I32, types::I32], &[], body);
@@ -401,7 +474,6 @@ fn segments_are_the_vms_business() {
         (Builtin::ArrayNewData, vec![bytes, 3, 8, 9]),
         (Builtin::ArrayInitData, vec![bytes, 4, 0, 8, 9, 8]),
         (Builtin::ArrayInitElem, vec![refs, 5, 0, 9, 8, 9]),
-        (Builtin::ArrayCopy, vec![0, 8, 0, 9, 8]),
     ];
     assert_eq!(machine.calls, expected);
 }

@@ -24,15 +24,33 @@ fn forged_references_cannot_leave_the_heap() {
     let array_get = GcOp::ArrayGet { ty: LONGS, extend: Extend::None, nullable: true, in_bounds: false };
     let array_set = GcOp::ArraySet { ty: REFS, nullable: false, in_bounds: false };
     let fill = GcOp::ArrayFill { ty: BYTES, nullable: false };
+    let fill_vectors = GcOp::ArrayFill { ty: LONGS, nullable: false };
+    let copy = |ty| GcOp::ArrayCopy { to: ty, from: ty, to_nullable: false, from_nullable: true };
     let target = CastTarget::Concrete(CHAIN + 9);
     let test = GcOp::RefTest { target, admits_null: false, nullable: false, may_be_i31: false };
-    let ops = [(get, 1), (set, 2), (array_get, 2), (array_set, 3), (fill, 4), (test, 1)];
+    let ops = [
+        (get, 1),
+        (set, 2),
+        (array_get, 2),
+        (array_set, 3),
+        (fill, 4),
+        (fill_vectors, 4),
+        (copy(BYTES), 5),
+        (copy(LONGS), 5),
+        (copy(REFS), 5),
+        (test, 1),
+    ];
     for (op, arity) in ops {
         for spec in [&NULL, &COUNTING, &REMEMBERING] {
             for signal_traps in [true, false] {
                 let compiled = Compiled::new(spec, signal_traps, &[types::I32; 2], &[], |build, params| {
                     // The reference, then numbers.
-                    let args = [params[0], params[1], params[1], params[1]];
+                    let mut args = [params[0], params[1], params[1], params[1], params[1]];
+                    match op {
+                        GcOp::ArrayCopy { .. } => args[2] = params[0],
+                        GcOp::ArrayFill { ty: LONGS, .. } => args[2] = build.b.ins().iconst(types::I64, 1),
+                        _ => {}
+                    }
                     build.emit(op, &args[..arity]);
                     build.b.ins().return_(&[]);
                 });

@@ -1,0 +1,5 @@
+(func (param (ref eq) i32) (result (ref $words) i32)
+  (local $x i32)
+  (local.set $x (i31.get_s (ref.cast (ref i31) (local.get 0))))
+  (array.new_default $words (local.get 1))
+  (i32.add (local.get $x) (i31.get_s (ref.cast (ref i31) (local.get 0)))))
