@@ -197,7 +197,7 @@ impl Config {
 
     /// What modules are compiled for: the triple of this machine (the default), or `pulley64`, bytecode that an interpreter runs.
     ///
-    /// The interpreter is some ten times slower than machine code, and needs neither executable memory nor signal handlers.
+    /// The interpreter is some fifteen times slower than machine code, and needs neither executable memory nor signal handlers.
     ///
     /// # Errors
     ///
