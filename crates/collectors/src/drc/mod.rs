@@ -53,7 +53,6 @@ mod space;
 
 use crate::INLINE_LIMIT;
 use crate::shapes::Shapes;
-use crate::words::Words;
 use cycle::Cycle;
 use extents::Extents;
 use heapwright_gc_heap::barrier::{Expr, Input, Likely, Program, SlowCall, Stmt, Var};
@@ -203,7 +202,7 @@ impl Drc {
         let zeal = heap.config().zeal != 0;
         let Space { live, young, live_bytes, top, .. } = &mut self.space;
         let mut cycle = Cycle {
-            words: Words::new(heap.memory_mut(), NULL_PAGE_BYTES, *top)?,
+            words: heap.memory_mut().words(NULL_PAGE_BYTES, *top)?,
             shapes: Shapes::new(types.space(), SPEC.header_layout().bytes()),
             live,
             candidates: young,
@@ -267,7 +266,7 @@ impl Drc {
         let mut seen = Extents::new(NULL_PAGE_BYTES);
         seen.resize(*top);
         let mut cycle = Cycle {
-            words: Words::new(heap.memory_mut(), NULL_PAGE_BYTES, *top)?,
+            words: heap.memory_mut().words(NULL_PAGE_BYTES, *top)?,
             shapes: Shapes::new(types.space(), SPEC.header_layout().bytes()),
             live,
             candidates: young,
