@@ -4,7 +4,6 @@
 //! committed heap, remembered in one bit each.
 
 use crate::{BadReference, GcRef, Heap, HeapCorrupted, RootSet, TypeKind};
-use bitvec::prelude::*;
 
 /// What a verification saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,10 +14,36 @@ pub struct Census {
     pub bytes: u64,
 }
 
+/// Where objects start: bit `offset / 8`.
+struct Starts(Vec<u64>);
+
+impl Starts {
+    /// For offsets below `end`.
+    fn below(end: u64) -> Starts {
+        Starts(vec![0; (end / 8).div_ceil(64) as usize])
+    }
+
+    /// The word and the bit of an offset; `None` beyond the end.
+    fn place(&mut self, offset: u32) -> Option<(&mut u64, u64)> {
+        Some((self.0.get_mut(offset as usize / 8 / 64)?, 1 << (offset / 8 % 64)))
+    }
+
+    /// The offsets, ascending.
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().enumerate().flat_map(|(i, &word)| {
+            let (mut rest, at) = (word, i as u32 * 8 * 64);
+            core::iter::from_fn(move || {
+                let bit = (rest != 0).then(|| rest.trailing_zeros())?;
+                rest &= rest - 1;
+                Some(at + 8 * bit)
+            })
+        })
+    }
+}
+
 /// Objects found so far, and those still to be looked into.
 struct Walk {
-    /// Bit `offset / 8` is set when an object starts there.
-    starts: BitVec<u64>,
+    starts: Starts,
     pending: Vec<u32>,
 }
 
@@ -29,16 +54,17 @@ impl Walk {
         if !offset.is_multiple_of(8) {
             return Err(HeapCorrupted { what: "misaligned reference", at: offset });
         }
-        let Some(mut seen) = self.starts.get_mut(offset as usize / 8) else {
+        let Some((word, bit)) = self.starts.place(offset).filter(|_| u64::from(offset) < heap.memory.committed_end())
+        else {
             return Err(HeapCorrupted { what: "reference outside the committed heap", at: offset });
         };
-        if *seen {
+        if *word & bit != 0 {
             return Ok(());
         }
         if !heap.collector.as_ref().is_some_and(|collector| collector.may_be_object(heap, offset)) {
             return Err(HeapCorrupted { what: "reference to where no object is", at: offset });
         }
-        *seen = true;
+        *word |= bit;
         self.pending.push(offset);
         Ok(())
     }
@@ -58,8 +84,7 @@ impl Heap {
     }
 
     fn walk(&mut self, roots: &mut dyn RootSet) -> Result<Census, HeapCorrupted> {
-        let granules = (self.memory.committed_end() / 8) as usize;
-        let mut walk = Walk { starts: BitVec::repeat(false, granules), pending: Vec::new() };
+        let mut walk = Walk { starts: Starts::below(self.memory.committed_end()), pending: Vec::new() };
         roots.for_each(&mut |_, root| walk.found(self, *root))?;
         while let Some(offset) = walk.pending.pop() {
             self.for_each_slot::<HeapCorrupted>(offset, |heap, slot| {
@@ -69,8 +94,7 @@ impl Heap {
         }
         let mut census = Census::default();
         let mut previous_end = 0;
-        for granule in walk.starts.iter_ones() {
-            let offset = granule as u32 * 8;
+        for offset in walk.starts.iter() {
             let object = GcRef::from_raw(offset);
             if u64::from(offset) < previous_end {
                 return Err(HeapCorrupted { what: "overlapping objects", at: offset });
