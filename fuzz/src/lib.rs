@@ -1,4 +1,12 @@
-//! What fuzz targets share: how an input is run under libFuzzer, and a count of what came of the inputs.
+//! What fuzz targets share: how an input is run under libFuzzer, a count of what came of the inputs, and the other engines that ours is
+//! compared with.
+
+#[cfg(feature = "peers")]
+pub mod differential;
+pub mod node;
+#[cfg(feature = "peers")]
+mod peer;
+mod seen;
 
 use heapwright_smith::targets::{Outcome, Target};
 use std::collections::BTreeMap;

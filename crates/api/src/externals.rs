@@ -2,7 +2,9 @@
 
 use crate::error::{from_call, from_instantiate};
 use crate::func::definition;
+use crate::gc_error::GcError;
 use crate::store::{AsContext, AsContextMut, StoreId, StoreOpaque};
+use crate::values::checked_heap_type;
 use crate::{ExternType, Func, GlobalType, MemoryType, Mutability, Ref, Result, TableType, TagType, Val};
 use anyhow::{anyhow, bail, ensure};
 use heapwright_gc_heap as gc;
@@ -75,10 +77,11 @@ impl Global {
     ///
     /// # Errors
     ///
-    /// When the value does not belong to the type.
+    /// When the value does not belong to the type; [`GcError::WrongEngine`](crate::GcError::WrongEngine).
     pub fn new(mut store: impl AsContextMut, ty: GlobalType, value: Val) -> Result<Global> {
         let mut store = store.as_context_mut();
         let store = store.enter();
+        check_type(store, ty.content())?;
         let content = ty.content().to_gc(&store.engine);
         retain(store, ty.content());
         let value = value.checked(store, &content)?;
@@ -129,6 +132,14 @@ impl Global {
     }
 }
 
+/// Checks that a type is of the store's engine.
+fn check_type(store: &StoreOpaque, ty: &crate::ValType) -> Result<(), GcError> {
+    match ty {
+        crate::ValType::Ref(r) => checked_heap_type(store, r.heap_type()).map(drop),
+        _ => Ok(()),
+    }
+}
+
 /// Keeps the defined types that `ty` uses alive as long as the store.
 fn retain(store: &mut StoreOpaque, ty: &crate::ValType) {
     use crate::HeapType;
@@ -155,10 +166,11 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// When the value does not belong to the element type, or memory is refused.
+    /// When the value does not belong to the element type, or memory is refused; [`GcError::WrongEngine`](crate::GcError::WrongEngine).
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Ref) -> Result<Table> {
         let mut store = store.as_context_mut();
         let store = store.enter();
+        check_type(store, &ty.element().clone().into())?;
         retain(store, &ty.element().clone().into());
         let vm_type = ty.to_vm(&store.engine);
         let init = Val::from(init).checked(store, &gc::ValType::Ref(vm_type.element))?;
@@ -361,10 +373,11 @@ impl Tag {
     ///
     /// # Errors
     ///
-    /// When memory is refused.
+    /// When memory is refused; [`GcError::WrongEngine`](crate::GcError::WrongEngine).
     pub fn new(mut store: impl AsContextMut, ty: &TagType) -> Result<Tag> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
+        store.check_engine(ty.ty().engine())?;
         let id = store.vm.tag_new(ty.ty().0.types.clone())?;
         Ok(Tag { store: store.id, id })
     }

@@ -21,14 +21,14 @@ impl Func {
     ///
     /// # Errors
     ///
-    /// When code for its signature cannot be made.
+    /// When code for its signature cannot be made; [`GcError::WrongEngine`](crate::GcError::WrongEngine).
     pub fn new<T: 'static>(
         mut store: impl AsContextMut<Data = T>,
         ty: FuncType,
         f: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
     ) -> Result<Func> {
         let mut store = store.as_context_mut();
-        ensure!(Engine::same(ty.engine(), store.engine()), "the function type belongs to another engine");
+        store.opaque().check_engine(ty.engine())?;
         let host = dynamic_host(&ty, f);
         Func::from_host(store.opaque(), ty.0.types, host)
     }

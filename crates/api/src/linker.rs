@@ -137,6 +137,7 @@ impl<T: 'static> Linker<T> {
             None => None,
             Some(Definition::Extern(item)) => Some(*item),
             Some(Definition::HostFunc(ty, host)) => {
+                store.check_engine(&self.engine)?;
                 let host = host.clone();
                 let shared: Box<HostFn> = Box::new(move |call, slots| host(call, slots));
                 Some(Func::from_host(store, ty.0.types.clone(), shared)?.into())
@@ -148,7 +149,7 @@ impl<T: 'static> Linker<T> {
     ///
     /// # Errors
     ///
-    /// When a host function cannot be made in the store.
+    /// When a host function cannot be made in the store; [`GcError::WrongEngine`](crate::GcError::WrongEngine).
     pub fn get(&self, mut store: impl AsContextMut<Data = T>, module: &str, name: &str) -> Result<Option<Extern>> {
         self.resolve(store.as_context_mut().opaque(), module, name)
     }

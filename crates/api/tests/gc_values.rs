@@ -3,9 +3,10 @@
 
 use heapwright::{
     AnyRef, ArrayRef, ArrayRefPre, ArrayType, AsContextMut, Caller, Collector, Config, Engine, EqRef, ExnRef,
-    ExternRef, FieldType, Func, FuncType, GcError, GcHeapOutOfMemory, GcRefKind, HeapType, I31, Identity, Instance,
-    Linker, Module, Mutability, OwnedRooted, RefType, Result, RootScope, Rooted, Scalar, StorageType, Store,
-    StringEncoding, StructRef, StructRefPre, StructType, Tag, TagType, V128, Val, ValType,
+    ExternRef, FieldType, Func, FuncType, GcError, GcHeapOutOfMemory, GcRefKind, Global, GlobalType, HeapType, I31,
+    Identity, Instance, Linker, Module, Mutability, OwnedRooted, Ref, RefType, Result, RootScope, Rooted, Scalar,
+    StorageType, Store, StringEncoding, StructRef, StructRefPre, StructType, Table, TableType, Tag, TagType, V128, Val,
+    ValType,
 };
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -730,5 +731,32 @@ fn a_full_heap_leaves_the_store_usable() -> Result<()> {
         store.gc(Some(full))?;
         assert_eq!(small.to_vec::<u8>(&mut store)?, b"still here");
     }
+    Ok(())
+}
+
+/// What is made in a store takes types of its own engine only; a type of another engine has an index that means something else here.
+#[test]
+fn types_of_another_engine_make_nothing() -> Result<()> {
+    let (engine, other) = (Engine::default(), Engine::default());
+    let mut store = Store::new(&engine, ())?;
+    let ty = StructType::new(&other, [var(ValType::I32)])?;
+    let foreign = nullable(ty.clone().into());
+    let null = Val::AnyRef(None);
+    let global = GlobalType::new(foreign.clone(), Mutability::Var);
+    assert_eq!(refused(Global::new(&mut store, global, null)), GcError::WrongEngine);
+    let table = TableType::new(RefType::new(true, ty.into()), 1, None);
+    assert_eq!(refused(Table::new(&mut store, table, Ref::Any(None))), GcError::WrongEngine);
+    let func = FuncType::new(&other, [foreign], []);
+    assert_eq!(refused(Tag::new(&mut store, &TagType::new(func.clone()))), GcError::WrongEngine);
+    assert_eq!(refused(Func::new(&mut store, func, |_, _, _| Ok(()))), GcError::WrongEngine);
+
+    let mut linker: Linker<()> = Linker::new(&other);
+    linker.func_wrap("host", "f", |x: i32| x)?;
+    let import = r#"(module (import "host" "f" (func (param i32) (result i32))))"#;
+    for engine in [&engine, &other] {
+        let module = Module::new(engine, import)?;
+        assert_eq!(refused(linker.instantiate(&mut store, &module)), GcError::WrongEngine);
+    }
+    assert_eq!(refused(linker.get(&mut store, "host", "f")), GcError::WrongEngine);
     Ok(())
 }

@@ -9,12 +9,13 @@
 //!
 //! [`targets`] are what fuzzing runs, and ordinary tests too: functions from bytes to a verdict. Nothing of the engine depends on this crate.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 #[cfg(feature = "corruption")]
 pub mod corruption;
 mod module;
 pub mod oracle;
+pub mod shrink;
 pub mod targets;
 
 pub use module::{COUNTERS, Generated, Options, generate};

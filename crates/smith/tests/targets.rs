@@ -49,7 +49,7 @@ macro_rules! targets {
     };
 }
 
-targets! { heap_programs gc_modules heap_corruption }
+targets! { heap_programs gc_modules modules api heap_corruption }
 
 /// Bytes run out early, or there are none: still a verdict.
 #[test]

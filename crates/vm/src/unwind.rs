@@ -50,11 +50,13 @@ impl Target {
     }
 }
 
-/// Jumps.
+/// Jumps. Always called, never inlined: a call that does not return is where AddressSanitizer forgets what it knows of the frames that
+/// are left behind.
 ///
 /// # Safety
 ///
 /// The target must be a handler of a frame on this thread's stack, and no frame above it may own anything.
+#[inline(never)]
 pub(crate) unsafe fn jump(target: Target) -> ! {
     // SAFETY: handlers expect the frame's stack and frame pointers and two payload registers (rax and rdx under the `Tail`
     // convention), and take no other register to hold anything.

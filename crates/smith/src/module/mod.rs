@@ -9,6 +9,7 @@
 
 mod code;
 mod control;
+mod digest;
 mod objects;
 mod shape;
 mod statements;
@@ -35,7 +36,8 @@ pub const COUNTERS: u32 = 2 << 16;
 /// A module.
 #[derive(Clone, Debug)]
 pub struct Generated {
-    /// The binary format. It exports `run0`, `run1`, … of type `[i32] -> [i64]`, globals `g0`, `g1`, … and the memory `memory`; it imports
+    /// The binary format. It exports `run0`, `run1`, … of type `[i32] -> [i64]`, globals `g0`, `g1`, …, the memory `memory`, and `digest`
+    /// of type `[] -> [i64]`, a digest of the objects that the globals reach; it imports
     /// `host.extern: [i32] -> [externref]`, and unless [`Options::portable`] `host.collect: [] -> []`.
     pub bytes: Vec<u8>,
     /// Number of exported `run` functions.
@@ -62,6 +64,7 @@ pub fn generate(u: &mut Unstructured<'_>, options: Options) -> Result<Generated>
     for index in 0..shape.runs() {
         code.function(&Code::run(&shape, u, &mut counted, index)?);
     }
+    code.function(&digest::hash(&shape)).function(&digest::digest(&shape));
     let bytes = shape.encode(code);
     Ok(Generated { bytes, runs: shape.runs(), globals: shape.globals.len() as u32, operations: counted })
 }

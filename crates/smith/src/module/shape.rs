@@ -88,6 +88,11 @@ impl Shape {
         self.imports() + self.functions.len() as u32
     }
 
+    /// The index of the function that hashes objects; the one that hashes all globals follows.
+    pub(super) fn hash(&self) -> u32 {
+        self.deep() + 1 + self.runs()
+    }
+
     pub(super) fn runs(&self) -> u32 {
         self.functions.len() as u32
     }
@@ -104,7 +109,7 @@ impl Shape {
     }
 
     pub(super) fn tag_type(&self, tag: u32) -> u32 {
-        self.fixed(4 + tag)
+        self.fixed(6 + tag)
     }
 
     pub(super) fn encode(&self, code: enc::CodeSection) -> Vec<u8> {
@@ -115,6 +120,8 @@ impl Shape {
         types.ty().function([], []);
         types.ty().function([enc::ValType::I32, Heap::Object(0).nullable().encode()], [enc::ValType::I32]);
         types.ty().function([enc::ValType::I32], [enc::ValType::I64]);
+        types.ty().function([Heap::Any.nullable().encode(), enc::ValType::I32], [enc::ValType::I64]);
+        types.ty().function([], [enc::ValType::I64]);
         for tag in &self.tags {
             types.ty().function(tag.iter().map(|t| t.encode()), []);
         }
@@ -135,6 +142,8 @@ impl Shape {
             functions.function(self.fixed(3));
             exports.export(&format!("run{run}"), enc::ExportKind::Func, self.deep() + 1 + run);
         }
+        functions.function(self.fixed(4)).function(self.fixed(5));
+        exports.export("digest", enc::ExportKind::Func, self.hash() + 1);
         for global in 0..self.globals.len() as u32 {
             exports.export(&format!("g{global}"), enc::ExportKind::Global, FIRST_GLOBAL + global);
         }

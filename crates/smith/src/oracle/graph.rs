@@ -7,12 +7,6 @@ use heapwright::{AnyRef, Global, Identity, Result, Rooted, StoreContextMut, Val}
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-pub(super) fn hash_bytes(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// The hash, and the number of objects; nothing if there are more than `most`.
 pub(super) fn hash<T: 'static>(
     store: &mut StoreContextMut<'_, T>,

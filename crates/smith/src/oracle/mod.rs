@@ -5,9 +5,10 @@ mod graph;
 use crate::Generated;
 use arbitrary::Unstructured;
 use heapwright::{
-    AsContextMut, Collector, Config, Engine, ExternRef, GcHeapOutOfMemory, Linker, Module, Result, RootScope, Rooted,
-    SizingPolicy, Store, ThrownException, Trap, TrapCode,
+    AsContextMut, Collector, Config, Engine, ExternRef, GcError, GcHeapOutOfMemory, Linker, Module, Result, RootScope,
+    Rooted, SizingPolicy, Store, ThrownException, Trap, TrapCode,
 };
+use heapwright_gc_heap::HeapCorrupted;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -81,7 +82,12 @@ impl Setting {
         Ok(Setting { collector, zeal, signals: signals && target.is_none(), growing, optimize, target })
     }
 
-    fn engine(&self) -> Result<Engine> {
+    /// An engine with this setting and a heap of 24 MiB at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::new`].
+    pub fn engine(&self) -> Result<Engine> {
         let mut config = Config::new();
         if let Some(target) = self.target {
             config.target(target)?;
@@ -119,7 +125,7 @@ pub enum Ending {
 /// What is seen of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Observation {
-    /// How each call ended.
+    /// How each call ended; the last is that of `digest`.
     pub endings: Vec<Ending>,
     /// A hash of the memory.
     pub memory: u64,
@@ -172,7 +178,10 @@ struct Host {
     made: u64,
 }
 
-/// Runs a module: every exported function twice, with different arguments.
+/// What the exported functions are called with: all of them with the first, then all with the second.
+pub const ARGUMENTS: [i32; 2] = [1, -7];
+
+/// Runs a module: every exported function twice, with different arguments, and then its digest.
 ///
 /// # Errors
 ///
@@ -193,7 +202,7 @@ pub fn run(generated: &Generated, setting: &Setting) -> Result<Outcome> {
     let instance = linker.instantiate(&mut store, &module)?;
 
     let mut seen = Observation::default();
-    for argument in [1, -7] {
+    for argument in ARGUMENTS {
         for number in 0..generated.runs {
             let run = instance.typed_func::<i32, i64>(&mut store, &format!("run{number}"))?;
             match ending(run.call(&mut store, argument))? {
@@ -202,6 +211,11 @@ pub fn run(generated: &Generated, setting: &Setting) -> Result<Outcome> {
             }
         }
     }
+    let digest = instance.typed_func::<(), i64>(&mut store, "digest")?;
+    match ending(digest.call(&mut store, ()))? {
+        Ok(ending) => seen.endings.push(ending),
+        Err(limit) => return Ok(Outcome::Limited(limit)),
+    }
     let mut globals = Vec::new();
     for number in 0..generated.globals {
         globals.extend(instance.get_global(&mut store, &format!("g{number}")));
@@ -209,7 +223,7 @@ pub fn run(generated: &Generated, setting: &Setting) -> Result<Outcome> {
     if let Some(memory) = instance.get_memory(&mut store, "memory") {
         let bytes = memory.data(&store);
         let counters = crate::COUNTERS as usize;
-        seen.memory = graph::hash_bytes(&bytes[..counters.min(bytes.len())]);
+        seen.memory = hash_bytes(&bytes[..counters.min(bytes.len())]);
         let counts = bytes.get(counters..).unwrap_or_default().chunks_exact(8);
         let counts = counts.map(|c| c.try_into().map_or(0, u64::from_le_bytes));
         seen.counts = counts.take(generated.operations.len()).collect();
@@ -227,7 +241,26 @@ pub fn run(generated: &Generated, setting: &Setting) -> Result<Outcome> {
     Ok(Outcome::Seen(seen))
 }
 
-fn ending(result: Result<i64>) -> Result<Result<Ending, Limit>> {
+/// Whether an error says that the engine, or what keeps its heap, is at fault: no program may bring it about.
+pub fn is_defect(error: &heapwright::Error) -> bool {
+    let trap = error.downcast_ref::<Trap>().map(Trap::code);
+    let corrupted = error.downcast_ref::<GcError>().is_some_and(|e| matches!(e, GcError::Corrupted(_)));
+    let codes = [TrapCode::HeapCorrupted, TrapCode::ForgedFunctionReference, TrapCode::Internal];
+    corrupted || error.downcast_ref::<HeapCorrupted>().is_some() || trap.is_some_and(|code| codes.contains(&code))
+}
+
+/// FNV-1a with 32 bits: a script for another engine computes it too.
+pub fn hash_bytes(bytes: &[u8]) -> u64 {
+    let hash = bytes.iter().fold(0x811c_9dc5u32, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    hash.into()
+}
+
+/// How a call ended, or the limit that it met.
+///
+/// # Errors
+///
+/// What no program may bring about.
+pub fn ending(result: Result<i64>) -> Result<Result<Ending, Limit>> {
     let error = match result {
         Ok(value) => return Ok(Ok(Ending::Value(value))),
         Err(error) => error,
@@ -240,8 +273,7 @@ fn ending(result: Result<i64>) -> Result<Result<Ending, Limit>> {
     }
     match error.downcast_ref::<Trap>().map(Trap::code) {
         Some(TrapCode::StackOverflow) => Ok(Err(Limit::Stack)),
-        // No program may bring these about.
-        Some(TrapCode::HeapCorrupted | TrapCode::ForgedFunctionReference | TrapCode::Internal) => Err(error),
+        _ if is_defect(&error) => Err(error),
         Some(code) => Ok(Ok(Ending::Trap(code))),
         None => Err(error),
     }

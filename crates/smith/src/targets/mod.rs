@@ -4,10 +4,12 @@
 //! finding; what it says nothing about is [discarded](Outcome::Discarded) and counted. The binaries in `fuzz/` hand over bytes from libFuzzer,
 //! and `tests/targets.rs` bytes from seeds, so that every target runs in an ordinary test run too.
 
+pub mod api;
 pub mod gc_modules;
 #[cfg(feature = "corruption")]
 pub mod heap_corruption;
 pub mod heap_programs;
+pub mod modules;
 
 use crate::oracle::Limit;
 use heapwright::Result;
@@ -63,6 +65,8 @@ impl fmt::Debug for Target {
 pub const ALL: &[Target] = &[
     heap_programs::TARGET,
     gc_modules::TARGET,
+    modules::TARGET,
+    api::TARGET,
     #[cfg(feature = "corruption")]
     heap_corruption::TARGET,
 ];
