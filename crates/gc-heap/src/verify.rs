@@ -4,6 +4,7 @@
 //! committed heap, remembered in one bit each.
 
 use crate::{BadReference, GcRef, Heap, HeapCorrupted, RootSet, TypeKind};
+use bitvec::prelude::*;
 
 /// What a verification saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,36 +15,10 @@ pub struct Census {
     pub bytes: u64,
 }
 
-/// Where objects start: bit `offset / 8`.
-struct Starts(Vec<u64>);
-
-impl Starts {
-    /// For offsets below `end`.
-    fn below(end: u64) -> Starts {
-        Starts(vec![0; (end / 8).div_ceil(64) as usize])
-    }
-
-    /// The word and the bit of an offset; `None` beyond the end.
-    fn place(&mut self, offset: u32) -> Option<(&mut u64, u64)> {
-        Some((self.0.get_mut(offset as usize / 8 / 64)?, 1 << (offset / 8 % 64)))
-    }
-
-    /// The offsets, ascending.
-    fn iter(&self) -> impl Iterator<Item = u32> {
-        self.0.iter().enumerate().flat_map(|(i, &word)| {
-            let (mut rest, at) = (word, i as u32 * 8 * 64);
-            core::iter::from_fn(move || {
-                let bit = (rest != 0).then(|| rest.trailing_zeros())?;
-                rest &= rest - 1;
-                Some(at + 8 * bit)
-            })
-        })
-    }
-}
-
 /// Objects found so far, and those still to be looked into.
 struct Walk {
-    starts: Starts,
+    /// Bit `offset / 8` is set when an object starts there.
+    starts: Vec<u64>,
     pending: Vec<u32>,
 }
 
@@ -54,17 +29,17 @@ impl Walk {
         if !offset.is_multiple_of(8) {
             return Err(HeapCorrupted { what: "misaligned reference", at: offset });
         }
-        let Some((word, bit)) = self.starts.place(offset).filter(|_| u64::from(offset) < heap.memory.committed_end())
-        else {
+        if u64::from(offset) >= heap.memory.committed_end() {
             return Err(HeapCorrupted { what: "reference outside the committed heap", at: offset });
-        };
-        if *word & bit != 0 {
+        }
+        let (starts, granule) = (self.starts.view_bits_mut::<Lsb0>(), offset as usize / 8);
+        if starts[granule] {
             return Ok(());
         }
         if !heap.collector.as_ref().is_some_and(|collector| collector.may_be_object(heap, offset)) {
             return Err(HeapCorrupted { what: "reference to where no object is", at: offset });
         }
-        *word |= bit;
+        starts.set(granule, true);
         self.pending.push(offset);
         Ok(())
     }
@@ -84,7 +59,9 @@ impl Heap {
     }
 
     fn walk(&mut self, roots: &mut dyn RootSet) -> Result<Census, HeapCorrupted> {
-        let mut walk = Walk { starts: Starts::below(self.memory.committed_end()), pending: Vec::new() };
+        let granules = (self.memory.committed_end() / 8) as usize;
+        // A view of words rather than the library's own vector, which Miri refuses.
+        let mut walk = Walk { starts: vec![0; granules.div_ceil(64)], pending: Vec::new() };
         roots.for_each(&mut |_, root| walk.found(self, *root))?;
         while let Some(offset) = walk.pending.pop() {
             self.for_each_slot::<HeapCorrupted>(offset, |heap, slot| {
@@ -94,7 +71,8 @@ impl Heap {
         }
         let mut census = Census::default();
         let mut previous_end = 0;
-        for offset in walk.starts.iter() {
+        for granule in walk.starts.view_bits::<Lsb0>().iter_ones() {
+            let offset = granule as u32 * 8;
             let object = GcRef::from_raw(offset);
             if u64::from(offset) < previous_end {
                 return Err(HeapCorrupted { what: "overlapping objects", at: offset });
