@@ -47,7 +47,7 @@ mod gate {
 
     /// Nobody.
     #[derive(Default)]
-    pub(crate) struct Injector;
+    pub(crate) struct Injector(());
 
     /// The way to nobody.
     #[derive(Clone, Copy)]
