@@ -217,12 +217,25 @@ impl HeapMemory {
     ///
     /// When the range is not committed.
     pub fn words(&mut self, start: u32, end: u32) -> Result<Words<'_>, HeapCorrupted> {
+        Ok(self.words_with_sides(start, end)?.0)
+    }
+
+    /// The same, and the committed bytes of each side table.
+    ///
+    /// # Errors
+    ///
+    /// When the range is not committed.
+    pub fn words_with_sides(
+        &mut self,
+        start: u32,
+        end: u32,
+    ) -> Result<(Words<'_>, [&mut [u8]; NUM_SIDE_TABLES]), HeapCorrupted> {
         let length = u64::from(end.saturating_sub(start));
         let at = self.check_range(start, length)?;
         // SAFETY: `check_range` has proved the range committed, and `&mut self`, borrowed as long as the words are, that nobody
-        // else looks at it.
+        // else looks at it; side tables are memory of their own.
         let bytes = unsafe { core::slice::from_raw_parts_mut(at, length as usize) };
-        Ok(Words::new(bytes.as_chunks_mut().0, start, self.injector.tap()))
+        Ok((Words::new(bytes.as_chunks_mut().0, start, self.injector.tap()), self.side.all_mut()))
     }
 
     /// Heap memory over a zeroed byte vector, of which `max` bytes after the null page can be committed.

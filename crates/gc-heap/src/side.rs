@@ -322,6 +322,17 @@ impl SideMemory {
         (&placed.table, bytes)
     }
 
+    /// The committed bytes of all tables, writable.
+    pub(crate) fn all_mut(&mut self) -> [&mut [u8]; NUM_SIDE_TABLES] {
+        let base = self.base;
+        self.placed.each_ref().map(|placed| match placed.committed {
+            0 => &mut [][..],
+            // SAFETY: committed bytes (this type's invariant), `&mut self` proves that nobody else looks at them, and tables do not
+            // overlap (`place`).
+            bytes => unsafe { core::slice::from_raw_parts_mut(base.add(placed.start), bytes) },
+        })
+    }
+
     /// A table's committed bytes.
     pub(crate) fn bytes(&self, index: usize) -> &[u8] {
         self.table(index).1

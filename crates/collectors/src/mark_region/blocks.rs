@@ -1,18 +1,15 @@
-//! The block table: what each block and each line is used for. All of it is outside the heap.
+//! The block table: what each block and each line is used for. All of it is outside the heap, as are the marks, which are side tables
+//! ([`super::marks`]).
 //!
 //! | table | for each | says |
 //! |---|---|---|
 //! | `kinds` | block | what it holds |
 //! | `used` | line | not free: objects were marked there, or it was handed out since |
-//! | `marked` | line | an object marked by the last collection touches it |
 //! | `live` | block | bytes of the marked objects that start in it |
-//! | `marks` | 8 bytes | a marked object starts here |
 //! | `large` | large object | its size |
 
 use super::geometry::{BASE, block_of};
-use super::geometry::{
-    BLOCK, GRANULE, LINE, LINES, LineSet, MARK_WORDS, Span, block_start, find_hole, line_range, outside,
-};
+use super::geometry::{BLOCK, LINE, LINES, LineSet, Span, block_start, find_hole, line_range, outside};
 use std::collections::BTreeMap;
 
 /// What a block holds.
@@ -36,9 +33,7 @@ pub(super) enum Kind {
 pub(super) struct Blocks {
     pub(super) kinds: Vec<Kind>,
     pub(super) used: Vec<LineSet>,
-    pub(super) marked: Vec<LineSet>,
     pub(super) live: Vec<u32>,
-    pub(super) marks: Vec<u64>,
     /// First block -> bytes.
     pub(super) large: BTreeMap<usize, u32>,
     /// Blocks with holes, the lowest last. One may be listed twice, or have been filled since.
@@ -66,9 +61,7 @@ impl Blocks {
         let count = (top - BASE).div_ceil(BLOCK) as usize;
         self.kinds.resize(count, Kind::Small);
         self.used.resize(count, LineSet::MAX);
-        self.marked.resize(count, 0);
         self.live.resize(count, 0);
-        self.marks.resize(count * MARK_WORDS, 0);
         // From the top, so that the lowest block is the last in the list.
         for block in (before.saturating_sub(1)..count).rev() {
             let gained = outside(block, old_top) & !outside(block, top);
@@ -82,13 +75,6 @@ impl Blocks {
                 self.recyclable.push(block);
             }
         }
-    }
-
-    /// Whether a marked object starts at `at`, a multiple of 8.
-    #[inline(always)]
-    pub(super) fn is_marked(&self, at: u32) -> bool {
-        let granule = at.wrapping_sub(BASE) / GRANULE;
-        self.marks.get((granule / u64::BITS) as usize).is_some_and(|word| word >> (granule % u64::BITS) & 1 != 0)
     }
 
     /// Whether the lines of a block are handed out one by one.

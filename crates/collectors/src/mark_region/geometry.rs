@@ -26,12 +26,10 @@ pub(super) const BLOCK: u32 = 32 << 10;
 pub(super) const LINES: u32 = BLOCK / LINE;
 /// Larger objects get blocks of their own. Half a block, so that they fill at least half of what they get.
 pub(super) const MAX_MEDIUM: u32 = BLOCK / 2;
-/// Words of the mark bitmap for one block.
-pub(super) const MARK_WORDS: usize = (BLOCK / GRANULE / u64::BITS) as usize;
 
 const _: () = assert!(LINES == LineSet::BITS, "a block's lines are one word");
 const _: () = assert!(BASE.is_multiple_of(LINE) && LINE.is_multiple_of(GRANULE) && LINE.is_power_of_two());
-const _: () = assert!(BLOCK.is_power_of_two() && BLOCK.is_multiple_of(GRANULE * u64::BITS));
+const _: () = assert!(BLOCK.is_power_of_two() && BLOCK.is_multiple_of(GRANULE));
 // What the inline path may allocate fits a fresh block.
 const _: () = assert!(crate::INLINE_LIMIT <= MAX_MEDIUM && MAX_MEDIUM <= BLOCK);
 
@@ -74,7 +72,7 @@ pub(super) fn block_of(at: u32) -> usize {
 
 /// Where a block starts.
 #[inline(always)]
-pub(super) fn block_start(block: usize) -> u32 {
+pub(super) const fn block_start(block: usize) -> u32 {
     BASE + block as u32 * BLOCK
 }
 

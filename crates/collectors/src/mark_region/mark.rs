@@ -12,7 +12,8 @@
 //! saves looking up sizes; here the size is at hand, because no object is marked before its extent has been checked.
 
 use super::blocks::{Blocks, Kind};
-use super::geometry::{BASE, BLOCK, GRANULE, LINE, Span, block_of, block_start, lines_of};
+use super::geometry::{BLOCK, GRANULE, LINE, Span, block_of, block_start, lines_of};
+use super::marks::MarksMut;
 use crate::shapes::{Extent, Shapes, Trace};
 use heapwright_gc_heap::{HeapCorrupted, Words};
 use std::rc::Rc;
@@ -37,6 +38,7 @@ pub(super) struct Marker<'a, const MOVE: bool> {
     words: Words<'a>,
     shapes: Shapes<'a>,
     blocks: &'a mut Blocks,
+    marks: MarksMut<'a>,
     /// Marked objects whose references have not been followed.
     objects: Vec<u32>,
     /// Elements of marked arrays that have not been followed.
@@ -50,14 +52,20 @@ pub(super) struct Marker<'a, const MOVE: bool> {
 
 impl<'a, const MOVE: bool> Marker<'a, MOVE> {
     /// Clears the marks.
-    pub(super) fn new(words: Words<'a>, shapes: Shapes<'a>, blocks: &'a mut Blocks, extents: bool) -> Self {
-        blocks.marks.fill(0);
-        blocks.marked.fill(0);
+    pub(super) fn new(
+        words: Words<'a>,
+        shapes: Shapes<'a>,
+        blocks: &'a mut Blocks,
+        mut marks: MarksMut<'a>,
+        extents: bool,
+    ) -> Self {
+        marks.clear();
         blocks.live.fill(0);
         Marker {
             words,
             shapes,
             blocks,
+            marks,
             objects: Vec::new(),
             ranges: Vec::new(),
             hole: Span::default(),
@@ -69,7 +77,7 @@ impl<'a, const MOVE: bool> Marker<'a, MOVE> {
     /// Marks the object at `at` unless it is marked already. Returns where it is now.
     #[inline(always)]
     pub(super) fn reach(&mut self, at: u32) -> Result<u32, HeapCorrupted> {
-        if at.is_multiple_of(GRANULE) && self.blocks.is_marked(at) { Ok(at) } else { self.discover(at) }
+        if at.is_multiple_of(GRANULE) && self.marks.has(at) { Ok(at) } else { self.discover(at) }
     }
 
     fn discover(&mut self, at: u32) -> Result<u32, HeapCorrupted> {
@@ -81,7 +89,7 @@ impl<'a, const MOVE: bool> Marker<'a, MOVE> {
         let type_word = self.words.get(at)?;
         if type_word & 1 != 0 {
             let place = type_word - 1;
-            let moved = MOVE && kind == Kind::Leaving && place.is_multiple_of(GRANULE) && self.blocks.is_marked(place);
+            let moved = MOVE && kind == Kind::Leaving && place.is_multiple_of(GRANULE) && self.marks.has(place);
             return if moved { Ok(place) } else { Err(no_type(type_word)) };
         }
         let length_offset = self.shapes.length_offset();
@@ -106,10 +114,10 @@ impl<'a, const MOVE: bool> Marker<'a, MOVE> {
             self.found.bytes_copied += u64::from(extent.size);
             let block = block_of(place);
             let lines = lines_of(place - block_start(block), extent.size);
-            self.blocks.marked[block] |= lines;
+            self.marks.add_lines(block, lines);
             return self.mark(place, block, type_word, extent);
         }
-        self.blocks.marked[block] |= lines;
+        self.marks.add_lines(block, lines);
         self.mark(at, block, type_word, extent)
     }
 
@@ -127,8 +135,7 @@ impl<'a, const MOVE: bool> Marker<'a, MOVE> {
     /// Marks an object that is known to lie inside its lines, and enters what it refers to into the lists.
     #[inline(always)]
     fn mark(&mut self, at: u32, block: usize, type_word: u32, extent: Extent) -> Result<u32, HeapCorrupted> {
-        let granule = (at - BASE) / GRANULE;
-        self.blocks.marks[(granule / u64::BITS) as usize] |= 1 << (granule % u64::BITS);
+        self.marks.add(at);
         let live = &mut self.blocks.live[block];
         *live += extent.size;
         if *live > extent.size.max(BLOCK) {

@@ -21,7 +21,7 @@
 //!
 //! **Invariants.**
 //!
-//! - All tables are outside the heap ([`blocks`]); objects have no header word but the type word. While a
+//! - All tables are outside the heap ([`blocks`]), the marks of objects and lines in declared side tables ([`marks`]); objects have no header word but the type word. While a
 //!   collection runs, word 0 of an object in a block that is evacuated is its type word (a multiple of 64) or its new
 //!   place plus one.
 //! - A line is free or used. Objects lie in used lines; a line is handed out only when it is free; no object reaches
@@ -40,6 +40,7 @@ mod blocks;
 mod defrag;
 mod geometry;
 mod mark;
+mod marks;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,7 @@ use heapwright_gc_heap::{
     HeapCorrupted, HostId, Moves, Phase, PhaseTimer, RootSet, Space, Spec,
 };
 use mark::{Found, Marker};
+use marks::{Marks, MarksMut};
 use std::sync::Arc;
 
 /// What the mark-region collector asks of compiled code: bump allocation and up-to-date stack maps, no barrier.
@@ -69,7 +71,7 @@ pub static SPEC: Spec = Spec {
                   blocks are emptied",
     }],
     header: &[],
-    side_tables: &[],
+    side_tables: &marks::TABLES,
     alloc: AllocSpec::Bump,
     barriers: Barriers::NONE,
     elide: &[],
@@ -196,7 +198,7 @@ impl MarkRegion {
         if let Some(extents) = found.extents {
             self.blocks.poison_dead(heap, extents);
         }
-        self.waste = self.blocks.sweep();
+        self.waste = self.blocks.sweep(Marks::of(heap.memory()));
         (self.live, self.allocated) = (found.bytes, 0);
         report.bytes_copied += found.bytes_copied;
         report.objects_visited += found.objects;
@@ -221,9 +223,9 @@ impl MarkRegion {
     ) -> Result<Found, HeapCorrupted> {
         let types = Arc::clone(heap.types());
         let zeal = heap.config().zeal != 0;
-        let words = heap.memory_mut().words(BASE, self.blocks.top.max(BASE))?;
+        let (words, sides) = heap.memory_mut().words_with_sides(BASE, self.blocks.top.max(BASE))?;
         let shapes = Shapes::new(types.space(), SPEC.header_layout().bytes());
-        let mut marker = Marker::<MOVE>::new(words, shapes, &mut self.blocks, zeal);
+        let mut marker = Marker::<MOVE>::new(words, shapes, &mut self.blocks, MarksMut::new(sides), zeal);
         phases.enter(Phase::Roots);
         roots.for_each(&mut |_, root| {
             if let Some(at) = root.offset() {
@@ -325,14 +327,14 @@ impl Collector for MarkRegion {
         if kind != Kind::Small {
             return kind == Kind::Large && offset == block_start(block);
         }
+        let marks = Marks::of(heap.memory());
         let line = (offset - block_start(block)) / LINE;
-        let handed_out = (self.blocks.used[block] & !self.blocks.marked[block]) >> line & 1 != 0;
+        let handed_out = (self.blocks.used[block] & !marks.lines(block)) >> line & 1 != 0;
         let unused = heap.region().is_some_and(|(_, start, end)| Span { start, end }.contains(offset));
-        offset.is_multiple_of(8)
-            && (self.blocks.is_marked(offset) || (handed_out && !unused && !self.overflow.contains(offset)))
+        offset.is_multiple_of(8) && (marks.has(offset) || (handed_out && !unused && !self.overflow.contains(offset)))
     }
 
-    fn verify(&self, _heap: &Heap) -> Result<(), HeapCorrupted> {
-        self.blocks.verify()
+    fn verify(&self, heap: &Heap) -> Result<(), HeapCorrupted> {
+        self.blocks.verify(Marks::of(heap.memory()))
     }
 }

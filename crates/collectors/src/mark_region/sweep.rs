@@ -5,6 +5,7 @@
 use super::blocks::{Blocks, Kind};
 use super::defrag::Waste;
 use super::geometry::{BASE, BLOCK, LINE, LINES, Span, block_of, block_start, count_holes, outside};
+use super::marks::Marks;
 use heapwright_gc_heap::{Heap, HeapCorrupted};
 
 /// Free memory in one piece of at least this size is given back to the system after an explicit collection. Others keep
@@ -13,7 +14,7 @@ const DECOMMIT_BLOCKS: usize = (1 << 20) / BLOCK as usize;
 
 impl Blocks {
     /// Frees what is not marked and lists what can be allocated in.
-    pub(super) fn sweep(&mut self) -> Waste {
+    pub(super) fn sweep(&mut self, marks: Marks<'_>) -> Waste {
         let mut waste = Waste::default();
         (self.free, self.free_lines, self.probe, self.lowest_free) = (0, 0, 0, 0);
         self.recyclable.clear();
@@ -22,12 +23,12 @@ impl Blocks {
                 Kind::Free => true,
                 Kind::Small | Kind::Leaving => {
                     let cut = outside(block, self.top);
-                    self.used[block] = self.marked[block] | cut;
+                    self.used[block] = marks.lines(block) | cut;
                     self.used[block] == 0
                 }
                 // Freed with its start, which comes later.
                 Kind::Rest => false,
-                Kind::Large if self.is_marked(block_start(block)) => false,
+                Kind::Large if marks.has(block_start(block)) => false,
                 Kind::Large => {
                     let size = self.large.remove(&block).unwrap_or_default();
                     for rest in block + 1..block + size.div_ceil(BLOCK) as usize {
@@ -42,7 +43,7 @@ impl Blocks {
                 self.kinds[block] = Kind::Small;
                 let used = self.used[block];
                 let lines = u64::from(used.count_zeros());
-                waste.in_lines += u64::from(self.marked[block].count_ones() * LINE - self.live[block]);
+                waste.in_lines += u64::from(marks.lines(block).count_ones() * LINE - self.live[block]);
                 if lines != 0 {
                     waste.holes += u64::from(count_holes(used));
                     waste.hole_lines += lines;
@@ -93,11 +94,11 @@ impl Blocks {
     }
 
     /// Checks that the tables agree with each other.
-    pub(super) fn verify(&self) -> Result<(), HeapCorrupted> {
+    pub(super) fn verify(&self, marks: Marks<'_>) -> Result<(), HeapCorrupted> {
         let broken = |what, block| Err(HeapCorrupted { what, at: block_start(block) });
         let (mut free, mut free_lines) = (0, 0);
         for (block, &kind) in self.kinds.iter().enumerate() {
-            let (used, marked) = (self.used[block], self.marked[block]);
+            let (used, marked) = (self.used[block], marks.lines(block));
             free += usize::from(kind == Kind::Free);
             free_lines += u64::from(used.count_zeros());
             let lines_fit = match kind {

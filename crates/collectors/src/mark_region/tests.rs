@@ -306,6 +306,7 @@ fn memory_of_any_size_is_used_and_grows() {
         assert_eq!(world.heap.space().used, 0);
     }
     // The tables follow each step of growth.
+    let unmarked = HeapMemory::in_vec(BASE);
     let mut collector = MarkRegion::new();
     let mut top = BASE;
     let mut lines = 0;
@@ -313,7 +314,7 @@ fn memory_of_any_size_is_used_and_grows() {
         top += step * LINE;
         lines += u64::from(step);
         collector.blocks.grow(top);
-        collector.blocks.verify().unwrap();
+        collector.blocks.verify(Marks::of(&unmarked)).unwrap();
         assert_eq!(collector.blocks.free_lines, lines);
         if let Some(hole) = collector.blocks.take_hole(0) {
             lines -= u64::from(hole.len() / LINE);
