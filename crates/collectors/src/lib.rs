@@ -50,7 +50,7 @@ static REGISTRY: [Registration; 5] = [
 ];
 
 /// Position of the default in the registry.
-const DEFAULT: usize = 1;
+const DEFAULT: usize = 3;
 
 /// Every collector, in a fixed order.
 pub fn all() -> &'static [Registration] {

@@ -1,6 +1,6 @@
 //! Reading and writing objects from Rust: validated, with the collector's barriers interpreted.
 
-use crate::barrier::{Input, Inputs, Program};
+use crate::barrier::{Inputs, Program};
 use crate::canon::Layout;
 use crate::planted::{Bug, planted};
 use crate::types::StorageType;
@@ -168,7 +168,7 @@ impl Heap {
         self.store_value(place, value)
     }
 
-    /// Runs a program that precedes a store. The old value is read only if the program looks at it.
+    /// Runs a program that precedes a store. The old value is at hand: to find out whether the program looks at it costs more.
     pub(crate) fn before_store(
         &mut self,
         program: &Program,
@@ -176,7 +176,7 @@ impl Heap {
         slot: u32,
         new: GcRef,
     ) -> Result<(), HeapCorrupted> {
-        let old = if program.mentions(Input::Old) { self.memory.load_u32(slot)? } else { 0 };
+        let old = self.memory.load_u32(slot)?;
         program.run(self, &Inputs { object, slot, old: GcRef::from_raw(old), new })
     }
 

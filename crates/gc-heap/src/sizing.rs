@@ -4,9 +4,9 @@
 //!
 //! - *Live rule*: what a collector can use of the capacity becomes at least [`LIVE_FACTOR`] times what lives. Half of
 //!   a semi-space heap is unusable at any time, so the rule asks the collector's [`Space`] figures what share is.
-//! - *Time rule*: while collections take more than [`MAX_SHARE`] of the time, the capacity doubles. Without it a
-//!   program with little live data and much garbage, or with a deep stack to scan, would collect in a tiny heap all its
-//!   life. When doubling twice does not lower the share (a collector whose work follows allocation, such as reference
+//! - *Time rule*: while collections take more than [`MAX_SHARE`] of the time, the capacity doubles, up to [`TIME_FACTOR`] times
+//!   what lives and [`TIME_ROOM`] more of usable space. Without it a program with little live data and much garbage, or with a deep stack
+//!   to scan, would collect in a tiny heap all its life. When doubling twice does not lower the share (a collector whose work follows allocation, such as reference
 //!   counting), it stops until the live data has doubled: a larger heap than the cache has its price too. Collections
 //!   that a larger heap would have had as well ([`CollectionReport::would_recur`]) do not count.
 //!
@@ -21,7 +21,10 @@ use crate::{Cause, CollectionReport, SizingPolicy, Space};
 use std::time::{Duration, Instant};
 
 /// Usable space wanted, as a multiple of live bytes.
-const LIVE_FACTOR: f64 = 3.0;
+const LIVE_FACTOR: f64 = 2.0;
+/// Usable space that the time rule may ask for: a multiple of live bytes, and room that is worth having whatever lives.
+const TIME_FACTOR: f64 = 3.0;
+const TIME_ROOM: f64 = (16 << 20) as f64;
 /// Share of time in collections above which the heap grows.
 const MAX_SHARE: f64 = 0.08;
 /// What a doubling must make of the share to count as a success.
@@ -128,8 +131,9 @@ impl Sizing {
                 self.unavoidable += mutator + pause;
             } else {
                 self.times.add(pause, mutator + core::mem::take(&mut self.unavoidable));
-                if self.wants_double(report.bytes_after) {
-                    target = target.max(capacity.saturating_mul(2));
+                let most = ((report.bytes_after as f64 * TIME_FACTOR + TIME_ROOM) / usable) as u64;
+                if capacity < most && self.wants_double(report.bytes_after) {
+                    target = target.max(capacity.saturating_mul(2).min(most));
                 }
             }
         }
@@ -192,14 +196,14 @@ mod tests {
     }
 
     #[test]
-    fn live_data_gets_three_times_its_room() {
+    fn live_data_gets_twice_its_room() {
         let mut s = sizing(SizingPolicy::Growing);
-        assert_eq!(step(&mut s, MB, MB, MB, 1000, 1), 3 * MB);
+        assert_eq!(step(&mut s, MB, MB, MB, 1000, 1), 2 * MB);
         // A semi-space uses half of its capacity.
-        assert_eq!(step(&mut s, 4 * MB, MB, 2 * MB, 1000, 1), 6 * MB);
+        assert_eq!(step(&mut s, 4 * MB, 3 * MB / 2, 2 * MB, 1000, 1), 6 * MB);
         // It never shrinks, and never exceeds the maximum.
         assert_eq!(step(&mut s, 6 * MB, MB, 6 * MB, 1000, 1), 6 * MB);
-        assert_eq!(step(&mut s, 40 * MB, 30 * MB, 40 * MB, 1000, 1), 64 * MB);
+        assert_eq!(step(&mut s, 40 * MB, 36 * MB, 40 * MB, 1000, 1), 64 * MB);
         assert_eq!(step(&mut s, 0, 0, 0, 0, 0), 0);
     }
 
@@ -215,6 +219,17 @@ mod tests {
         }
         // 1 ms pause to 16 ms of work is below the threshold; 8 ms is not.
         assert_eq!(capacity, 16 * MB);
+    }
+
+    #[test]
+    fn time_asks_for_no_more_than_a_bound() {
+        let mut s = sizing(SizingPolicy::Growing);
+        let mut capacity = MB;
+        // Collections take a smaller share as the heap grows, but it stays large. Of a semi-space half is usable.
+        for _ in 0..40 {
+            capacity = step(&mut s, capacity, MB / 4, capacity / 2, capacity / MB, 10);
+        }
+        assert_eq!(capacity, (3 * MB / 4 + 16 * MB) * 2);
     }
 
     #[test]
@@ -303,9 +318,9 @@ mod tests {
         let adaptive = generations(SizingPolicy::Adaptive, 4 * MB, 1, 100);
         let last = adaptive[399] as f64 / MB as f64;
         assert!((32.0..64.0).contains(&last), "{last}");
-        // Full collections that take half of the time: the time rule grows the heap until they take less.
+        // Full collections that take half of the time: the time rule grows the heap until they take less, or it is large for what lives.
         let growing = generations(SizingPolicy::Growing, 4 * MB, 1, 100);
-        assert_eq!(growing[399], 64 * MB);
+        assert_eq!(growing[399], 3 * MB + 16 * MB);
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn a_page_holds_every_function_in_three_forms() {
     let here = Here::with("list.wat", LIST);
     here.heapwright(["explore", "list.wat"]).prints("list.html\n");
     let page = data(&here, "list.html");
-    assert_eq!((&page["file"], &page["collector"]), (&"list.wat".into(), &"copying".into()));
+    assert_eq!((&page["file"], &page["collector"]), (&"list.wat".into(), &"generational".into()));
     let functions = page["functions"].as_array().unwrap();
     assert_eq!((functions.len(), &page["total"]), (3, &3.into()));
     let wasm = wat::parse_str(LIST).unwrap();

@@ -23,7 +23,8 @@ impl Generational {
         let (eden, wanted) = (self.young.layout.eden.len(), self.policy.eden);
         let possible = eden_for(self.pages.largest(), wanted);
         let larger = possible / 2 >= eden || (possible > eden && possible == wanted);
-        larger || wanted <= eden / 2 || self.policy.takes_in_place()
+        let above = self.has_objects_above() && eden_for(self.pages.last(), wanted) >= eden / 2;
+        larger || above || wanted <= eden / 2 || self.policy.takes_in_place()
     }
 
     /// A minor collection; answers whether there was room for one. What eden holds is `eden`.
@@ -57,7 +58,9 @@ impl Generational {
         let mut scavenge = Scavenge::new(words, shapes, &self.pages, places, scannable);
         phases.enter(Phase::Roots);
         // Frames that name old objects only may be left out: what is old stays old.
+        let mut looked_at = 0;
         roots.for_each_unsettled(&mut |_, root| {
+            looked_at += 1;
             let Some(at) = root.offset() else { return Ok(true) };
             let (place, settled) = scavenge.root(at)?;
             *root = GcRef::from_raw(place);
@@ -96,7 +99,8 @@ impl Generational {
         self.old.add(promoted);
         let copied = u64::from(promoted.len()) + u64::from(outcome.survivors_end - to.start);
         let (aged, aged_copied) = (survivors.len().into(), outcome.aged_bytes);
-        let found = Found { eden: eden.len().into(), eden_copied: copied - aged_copied, aged, aged_copied };
+        let (eden_copied, settled) = (copied - aged_copied, self.settled());
+        let found = Found { eden: eden.len().into(), eden_copied, aged, aged_copied, settled, roots: looked_at };
         report.bytes_copied += copied;
         report.bytes_promoted += u64::from(promoted.len());
         report.objects_visited += outcome.objects;
@@ -134,7 +138,9 @@ impl Generational {
         let words = heap.memory_mut().words(BASE, top)?;
         let mut marker = Marker::new(words, Shapes::new(types.space(), header), &areas, &mut self.large);
         let mut seen: Vec<u32> = Vec::new();
+        let mut looked_at = 0;
         roots.for_each(&mut |_, root| {
+            looked_at += 1;
             if let Some(at) = root.offset() {
                 marker.reach(at)?;
                 seen.push(at);
@@ -178,7 +184,7 @@ impl Generational {
         self.clean(heap, &freed);
         report.bytes_copied += self.old.used();
         report.full = true;
-        self.policy.note_full(self.settled());
+        self.policy.note_full(self.settled(), looked_at);
         self.ample_eden = 0;
         self.lay_out(heap, self.retried);
         heap.phases_end(phases);

@@ -24,19 +24,16 @@ pub(super) const MAX_SMALL: u32 = 64 << 10;
 const MIN_EDEN: u32 = 16 << 10;
 /// Size of eden when nothing is known of the program: half of what a present-day core has as second-level cache.
 pub(super) const FIRST_EDEN: u32 = 1 << 20;
-/// Largest eden: about a third-level cache.
-pub(super) const MAX_EDEN: u32 = 32 << 20;
-/// A free run is at least this many times as large as the eden in it.
-const RUN_PER_EDEN: u32 = 4;
+/// Largest eden: with survivor spaces and room for promotion it takes almost three times as much.
+pub(super) const MAX_EDEN: u32 = 8 << 20;
 /// Eden is this many times as large as a survivor space. What does not fit is promoted early.
 const EDEN_PER_SURVIVORS: u32 = 4;
 
 const _: () = assert!(PAGE.is_power_of_two() && BASE.is_multiple_of(PAGE));
 const _: () = assert!(INLINE_LIMIT <= MIN_EDEN && INLINE_LIMIT <= MAX_SMALL && MAX_SMALL <= FIRST_EDEN / 8);
 const _: () = assert!(MIN_EDEN.is_multiple_of(EDEN_PER_SURVIVORS * PAGE) && FIRST_EDEN <= MAX_EDEN);
-// Eden, two survivor spaces, and room to promote a full eden and a full survivor space: rounding to pages makes a
-// survivor space at most one page larger than its share, and the smallest eden is four pages.
-const _: () = assert!(RUN_PER_EDEN * MIN_EDEN >= 2 * MIN_EDEN + 3 * (MIN_EDEN / EDEN_PER_SURVIVORS + PAGE));
+// `eden_for` counts quarters.
+const _: () = assert!(EDEN_PER_SURVIVORS == 4);
 // Sums of a few edens stay far from wrapping.
 const _: () = assert!(MAX_EDEN < u32::MAX / 64);
 
@@ -109,9 +106,10 @@ impl YoungLayout {
     }
 }
 
-/// The size that an eden in `run` would have; possibly too small to be used.
+/// The size that an eden in `run` would have; possibly too small to be used. The run takes eden, two survivor spaces, and room to
+/// promote a full eden and a full survivor space: eleven quarters of an eden, and a page for each survivor space that is rounded up.
 pub(super) fn eden_for(run: Span, target: u32) -> u32 {
-    target.min(run.len() / RUN_PER_EDEN) / PAGE * PAGE
+    target.min(run.len().saturating_sub(3 * PAGE) / 11 * 4) / PAGE * PAGE
 }
 
 #[cfg(test)]
@@ -124,7 +122,7 @@ mod tests {
             for target in [FIRST_EDEN, 2 * FIRST_EDEN, MAX_EDEN] {
                 let run = Span::new(BASE, BASE + pages * PAGE);
                 let Some(layout) = YoungLayout::in_run(run, target) else {
-                    assert!(run.len() < RUN_PER_EDEN * MIN_EDEN);
+                    assert!(run.len() < 4 * MIN_EDEN);
                     continue;
                 };
                 let whole = layout.whole();

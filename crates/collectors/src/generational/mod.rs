@@ -23,10 +23,12 @@
 //! **Invariants.**
 //!
 //! - Objects fill the used parts of eden, of the current survivor space and of each old segment without gaps.
-//! - Between collections a slot outside the nursery that names a nursery object is remembered ([`remember`]).
+//! - Between collections a slot outside the nursery that names a nursery object is remembered ([`remember`]), unless the next
+//!   collection is known to be a full one ([`policy`]).
 //! - A minor collection starts only when contiguous free memory could take the whole nursery, so it cannot fail
 //!   half-way. A full collection needs none, so a heap can be filled to the last page: when free memory does not
 //!   suffice for a nursery with survivor spaces, eden is all of it, and each collection is a full one ([`geometry`]).
+//! - The nursery lies above everything else, or the barrier has been told that it does not ([`remember`]).
 //! - Pages say what they are used for ([`pages`]); a reference into free memory is noticed when it is followed.
 //! - While a minor collection runs, word 0 of a nursery object is its type word (a multiple of 64) or its new place plus
 //!   one. Compaction leaves headers alone.
@@ -105,8 +107,8 @@ pub static SPEC: Spec = Spec {
     inline_limit: INLINE_LIMIT,
 };
 
-/// A heap of this many edens has room for one.
-const ROOMY: u64 = 16;
+/// A heap with room for this many edens beside the objects that are not young has room for one.
+const ROOMY: u64 = 4;
 
 /// The generational collector's state.
 #[derive(Debug)]
@@ -158,6 +160,9 @@ impl Generational {
     /// Whether a collection for `cause` is a full one.
     fn is_full(&mut self, cause: Cause) -> bool {
         let needed = self.young.tight || self.young.short || self.refused.is_some();
+        if self.young.unlogged {
+            return true;
+        }
         match cause {
             Cause::Explicit | Cause::LastResort => true,
             Cause::AllocationFailure => needed,
@@ -196,7 +201,7 @@ impl Collector for Generational {
             // A collection empties eden.
             return Ok(AllocOutcome::Full);
         }
-        Ok(self.alloc_large(size))
+        Ok(self.alloc_large(heap, size))
     }
 
     fn buffer_full(&mut self, heap: &mut Heap, _index: usize) -> Result<(), HeapCorrupted> {
@@ -213,16 +218,17 @@ impl Collector for Generational {
         let mut report = CollectionReport { bytes_before, ..CollectionReport::default() };
         self.remembered.drain(heap, &self.pages)?;
         let full = self.is_full(cause);
+        let chosen = self.young.unlogged && !self.young.tight && !self.young.short && self.refused.is_none();
         // Memory is short for the eden wanted, and not just because a full collection is near.
         let cramped = self.young.layout.eden.len() < self.policy.eden / 3 * 2
-            && heap.capacity() < ROOMY * u64::from(self.policy.eden);
+            && heap.capacity() < self.settled() + ROOMY * u64::from(self.policy.eden);
         self.retried = self.refused.take();
         let eden = self.eden_used(heap);
         heap.close_region();
         (report.would_recur, report.partial) = (!cramped, true);
         if full || !self.minor(heap, roots, eden, &mut report)? {
-            // More memory puts it off.
-            (report.would_recur, report.partial) = (false, false);
+            // More memory puts it off, unless it comes in a minor one's place.
+            (report.would_recur, report.partial) = (chosen, false);
             self.full(heap, roots, eden, &mut report)?;
         }
         if cause == Cause::Explicit && heap.config().zeal == 0 {

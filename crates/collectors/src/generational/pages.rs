@@ -140,6 +140,16 @@ impl Pages {
         self.runs().rev().max_by_key(|run| run.len()).unwrap_or_default()
     }
 
+    /// The free run that ends where the memory ends; empty when its last page is in use.
+    pub(super) fn last(&self) -> Span {
+        self.runs().next_back().filter(|run| run.end == self.top()).unwrap_or_default()
+    }
+
+    /// Whether all pages from `at`, a page's start behind a used page, are free.
+    pub(super) fn free_from(&self, at: u32) -> bool {
+        at >= self.top() || self.free.get(&at) == Some(&self.top())
+    }
+
     /// The free memory from `at`, which lies in a used page or at a page's start, up to the next used page.
     pub(super) fn free_after(&self, at: u32) -> Span {
         let next = page_up(at);
@@ -193,6 +203,8 @@ mod tests {
         map.rebuild(&[Span::new(BASE, BASE + PAGE + 8), pages(10, 11)]);
         assert_eq!(map.runs().collect::<Vec<_>>(), [pages(2, 8), pages(11, 12)]);
         assert_eq!(map.at(BASE + PAGE), Use::Old);
+        assert_eq!(map.last(), pages(11, 12));
+        assert_eq!([9, 11, 12].map(|page| map.free_from(BASE + page * PAGE)), [false, true, true]);
         map.verify().unwrap();
     }
 }

@@ -9,6 +9,11 @@
 //! trial; as long as trials confirm the shortcut, they become rarer. What a wrong guess costs is memory, until the next full
 //! collection.
 //!
+//! **Full collections instead.** A minor collection takes for alive what dead old objects name: of a queue whose cells were promoted, every
+//! later cell. When a minor collection copies far more than is known to live altogether, a full one does less work. Then some full
+//! ones come in the place of minor ones, until a trial finds otherwise. So they do where next to nothing lives at all, for then they cost as
+//! little. When it is clear beforehand that the next collection is a full one, the barrier has nothing to do.
+//!
 //! **Eden's size.** An eden that fits the cache is best, unless its objects only need a little more time to die: then a
 //! larger one saves work. Whether they do cannot be foreseen, so a much larger eden is tried when much survives, and is
 //! kept when a smaller share survives it.
@@ -17,6 +22,8 @@ use super::geometry::{FIRST_EDEN, MAX_EDEN};
 
 /// Bytes copied by a minor collection above which eden does not grow: a few milliseconds.
 const MAX_COPIED: u64 = 4 << 20;
+/// An eden above this size is no larger than half of what lives outside.
+const MODEST_EDEN: u32 = 4 << 20;
 /// Minor collections that one look at eden's size takes in.
 const WINDOW: u32 = 4;
 /// How many times as large the next eden to try is. With twice the size, what lives just a little longer would not be seen
@@ -28,6 +35,14 @@ const LONGEST_REST: u32 = 64;
 const LONGEST_UNAGED: u32 = 32;
 /// Most edens taken as they are from one trial to the next.
 const LONGEST_IN_PLACE: u32 = 16;
+/// Most full collections that come in the place of minor ones from one trial to the next.
+const LONGEST_FULL: u32 = 64;
+/// Bytes alive, and roots, that a full collection goes through in no time.
+const FEW_BYTES: u64 = 64 << 10;
+const FEW_ROOTS: u64 = 1 << 10;
+/// Minor collections in a row that find no more before full ones come in their place; after a full one that does find more, this many times
+/// as many. A minor collection need not see a deep stack's roots.
+const QUIET: u32 = 16;
 
 /// What a minor collection found, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,6 +55,10 @@ pub(super) struct Found {
     pub(super) aged: u64,
     /// Of these, copied.
     pub(super) aged_copied: u64,
+    /// Outside the nursery afterwards.
+    pub(super) settled: u64,
+    /// Number of roots looked at.
+    pub(super) roots: u64,
 }
 
 /// Work that is left out for longer and longer while trials confirm that it is useless.
@@ -91,6 +110,12 @@ pub(super) struct Policy {
     lived: u64,
     without_age: Shortcut,
     in_place: Shortcut,
+    full: Shortcut,
+    /// Bytes that the last minor collection copied.
+    copied: u64,
+    /// Minor collections in a row that found next to nothing, and how many it takes.
+    quiet: u32,
+    quiet_enough: u32,
 }
 
 impl Policy {
@@ -101,6 +126,10 @@ impl Policy {
             lived: 0,
             without_age: Shortcut::new(LONGEST_UNAGED),
             in_place: Shortcut::new(LONGEST_IN_PLACE),
+            full: Shortcut::new(LONGEST_FULL),
+            copied: 0,
+            quiet: 0,
+            quiet_enough: QUIET,
         }
     }
 
@@ -125,16 +154,39 @@ impl Policy {
         self.in_place.spend();
     }
 
-    /// After a full collection that left `live` bytes.
-    pub(super) fn note_full(&mut self, live: u64) {
+    /// Whether the next collection is to be a full one because that is less work.
+    pub(super) fn takes_full(&self) -> bool {
+        self.full.left > 0 || self.quiet >= self.quiet_enough
+    }
+
+    /// After a full collection that left `live` bytes, and looked at so many roots.
+    pub(super) fn note_full(&mut self, live: u64, roots: u64) {
         self.lived = live;
+        if (live > FEW_BYTES || roots > FEW_ROOTS) && self.quiet >= self.quiet_enough {
+            (self.quiet, self.quiet_enough) = (0, self.quiet_enough.saturating_mul(QUIET));
+        }
+        self.full.spend();
+        if !self.full_is_less() {
+            self.full.left = 0;
+        }
+    }
+
+    /// Whether a full collection would do far less than the last minor one did. A full one looks at what lives twice.
+    fn full_is_less(&self) -> bool {
+        telling(self.copied) && self.copied >= 3 * self.lived
     }
 
     /// After a minor collection.
     pub(super) fn note_minor(&mut self, found: Found) {
-        let Found { eden, eden_copied, aged, aged_copied } = found;
-        // Little that survived says nothing, and costs nothing.
-        let telling = |bytes: u64| bytes >= u64::from(FIRST_EDEN) / 16;
+        let Found { eden, eden_copied, aged, aged_copied, settled, roots } = found;
+        self.copied = eden_copied + aged_copied;
+        self.full.tried(self.full_is_less());
+        let few = self.copied + settled <= FEW_BYTES && roots <= FEW_ROOTS;
+        self.quiet = if few { self.quiet.saturating_add(1) } else { 0 };
+        if self.full.left > 0 {
+            // What survived was mostly garbage.
+            return;
+        }
         if telling(aged) {
             self.without_age.tried(aged_copied >= aged / 4 * 3);
         } else {
@@ -150,6 +202,7 @@ impl Policy {
     }
 
     fn resize_eden(&mut self, used: u64, copied: u64) {
+        let largest = MODEST_EDEN.max(u32::try_from(self.lived / 2).unwrap_or(u32::MAX)).min(MAX_EDEN);
         let climb = &mut self.climb;
         (climb.seen, climb.used, climb.copied) = (climb.seen + 1, climb.used + used, climb.copied + copied);
         if climb.seen < WINDOW {
@@ -167,13 +220,18 @@ impl Policy {
             }
             Some(_) => climb.next_rest = 2,
             None if share < 16 && self.eden > FIRST_EDEN => self.eden /= 2,
-            None if share > 128 && climb.rest == 0 && self.eden < MAX_EDEN && copied <= MAX_COPIED => {
+            None if share > 128 && climb.rest == 0 && self.eden < largest && copied <= MAX_COPIED => {
                 climb.before = Some((self.eden, share));
-                self.eden = (STRIDE * self.eden).min(MAX_EDEN);
+                self.eden = (STRIDE * self.eden).min(largest);
             }
             None => {}
         }
     }
+}
+
+/// Whether that many bytes that survived say anything. Little does not, and costs nothing.
+fn telling(bytes: u64) -> bool {
+    bytes >= u64::from(FIRST_EDEN) / 16
 }
 
 #[cfg(test)]
@@ -182,8 +240,15 @@ mod tests {
 
     const MB: u64 = 1 << 20;
 
+    /// A policy of a heap in which much lives.
+    fn grown() -> Policy {
+        let mut policy = Policy::new();
+        policy.note_full(64 * MB, 10);
+        policy
+    }
+
     fn minor(policy: &mut Policy, eden_copied: u64, aged: u64, aged_copied: u64) {
-        policy.note_minor(Found { eden: MB, eden_copied, aged, aged_copied });
+        policy.note_minor(Found { eden: MB, eden_copied, aged, aged_copied, ..Found::default() });
     }
 
     /// Eden after `collections` of which a share of `survival(eden)` survived.
@@ -200,7 +265,7 @@ mod tests {
 
     #[test]
     fn eden_grows_while_that_lets_objects_die() {
-        let mut policy = Policy::new();
+        let mut policy = grown();
         // A constant amount lives, whatever eden's size.
         climb(&mut policy, 100, |eden| 0.5 * MB as f64 / eden);
         assert_eq!(policy.eden, 4 * FIRST_EDEN);
@@ -214,7 +279,7 @@ mod tests {
 
     #[test]
     fn eden_stays_small_when_objects_are_just_long_lived() {
-        let mut policy = Policy::new();
+        let mut policy = grown();
         let edens = climb(&mut policy, 4000, |_| 0.3);
         let larger = edens.iter().filter(|eden| **eden > FIRST_EDEN).count();
         assert!(edens.contains(&(STRIDE * FIRST_EDEN)) && larger < 200, "{larger}");
@@ -222,7 +287,7 @@ mod tests {
 
     #[test]
     fn ageing_is_left_out_while_survivors_survive() {
-        let mut policy = Policy::new();
+        let mut policy = grown();
         minor(&mut policy, MB / 4, 0, 0);
         assert!(!policy.skips_age());
         let mut skipped = Vec::new();
@@ -246,7 +311,7 @@ mod tests {
 
     #[test]
     fn edens_are_taken_in_place_while_all_survives() {
-        let mut policy = Policy::new();
+        let mut policy = grown();
         let mut taken = Vec::new();
         for _ in 0..7 {
             minor(&mut policy, MB / 10 * 9, 0, 0);
@@ -264,10 +329,58 @@ mod tests {
     }
 
     #[test]
+    fn full_collections_come_where_they_are_less_work() {
+        let mut policy = Policy::new();
+        policy.note_full(MB / 32, 10);
+        let mut taken = Vec::new();
+        for _ in 0..7 {
+            // Far more than is known to live.
+            minor(&mut policy, MB / 3, 0, 0);
+            let mut times = 0;
+            while policy.takes_full() {
+                policy.note_full(MB / 32, 10);
+                times += 1;
+            }
+            taken.push(times);
+        }
+        assert_eq!(taken, [1, 2, 4, 8, 16, 32, 64]);
+        minor(&mut policy, MB / 3, 0, 0);
+        assert!(policy.takes_full());
+        // It did live.
+        policy.note_full(MB / 3, 10);
+        assert!(!policy.takes_full());
+        minor(&mut policy, MB / 3, 0, 0);
+        assert!(!policy.takes_full());
+        // Little that is copied is no reason.
+        policy.note_full(0, 10);
+        minor(&mut policy, MB / 32, 0, 0);
+        assert!(!policy.takes_full());
+    }
+
+    #[test]
+    fn full_collections_come_where_next_to_nothing_lives() {
+        let mut policy = Policy::new();
+        let quiet = |policy: &mut Policy, settled, roots| {
+            policy.note_minor(Found { eden: MB, eden_copied: 1000, settled, roots, ..Found::default() });
+            policy.takes_full()
+        };
+        assert_eq!((0..QUIET).filter(|_| quiet(&mut policy, 1000, 10)).count(), 1);
+        policy.note_full(1000, 10);
+        assert!(policy.takes_full());
+        // A deep stack that minor collections did not see: it takes far more of them until the next attempt.
+        policy.note_full(1000, 100_000);
+        assert_eq!((0..QUIET * QUIET).filter(|_| quiet(&mut policy, 1000, 10)).count(), 1);
+        policy.note_full(MB, 10);
+        // Old objects, or many roots.
+        assert!((0..QUIET * QUIET * QUIET).all(|_| !quiet(&mut policy, MB, 10)));
+        assert!((0..QUIET * QUIET * QUIET).all(|_| !quiet(&mut policy, 1000, 10_000)));
+    }
+
+    #[test]
     fn what_was_promoted_is_not_known_to_live() {
         let mut policy = Policy::new();
         assert_eq!(policy.known_live(5 * MB), 0);
-        policy.note_full(2 * MB);
+        policy.note_full(2 * MB, 10);
         assert_eq!(policy.known_live(6 * MB), 2 * MB);
         assert_eq!(policy.known_live(MB), MB);
     }

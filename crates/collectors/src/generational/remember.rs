@@ -2,12 +2,17 @@
 //!
 //! **Invariant.** A slot outside the nursery that holds a reference into it is in the set, or its object is. Kept by:
 //!
-//! - the store barrier, which appends the slot when the object is not young, the new value is, and the old value was
+//! - the store barrier, which appends the slot when the object may be old, the new value may be young, and the old value was
 //!   not (then the slot is there already);
-//! - the bulk barrier, which appends the object when it is not young;
+//! - the bulk barrier, which appends the object when it may be old;
 //! - minor collections, which put back every slot outside the nursery whose referent stays young;
 //! - fresh large objects, which belong to the set until the next collection;
 //! - collections that leave no young object, which empty the set.
+//!
+//! **Two compares.** The nursery lies above all other objects whenever that can be had ([`super::room`]), and then one bound tells
+//! old from young: an object is old below it, a value is young from it on, and each test is one compare with memory. When
+//! objects do lie above the nursery, every object counts as one that may be old ([`OLD_BOUND`]); entries for young objects are dropped
+//! when the buffer is emptied.
 //!
 //! An i31 may look like a nursery address. As a new value it costs a useless entry; as an old value it must not count as
 //! a sign that the slot is there, so the program asks.
@@ -20,6 +25,9 @@ use heapwright_gc_heap::{Heap, HeapCorrupted};
 pub(super) const NURSERY_START: usize = 0;
 /// Mutator word: size of the nursery.
 pub(super) const NURSERY_SIZE: usize = 1;
+/// Mutator word: objects from here on need no entry. The nursery's start when nothing lies above the nursery, else the largest number;
+/// 0 when a full collection comes next.
+pub(super) const OLD_BOUND: usize = 2;
 /// The append buffer.
 const BUFFER: usize = 0;
 /// Words in it. Emptying it is a call; at this size that is no measurable part of filling it.
@@ -39,36 +47,43 @@ const NEW: Var = Var(3);
 const OLD: Var = Var(4);
 const PLACE: Var = Var(5);
 const TEST: Var = Var(6);
+const BOUND: Var = Var(7);
 
 /// Before a store.
 pub(super) static STORE: Program = Program {
     name: "generational-store",
     body: &[
-        Stmt::Let(START, Expr::Mutator(MutatorWord::Collector(NURSERY_START as u8))),
-        Stmt::Let(SIZE, Expr::Mutator(MutatorWord::Collector(NURSERY_SIZE as u8))),
         Stmt::Let(OBJECT, Expr::Input(Input::Object)),
-        Stmt::Let(OBJECT, Expr::Sub(OBJECT, START)),
-        Stmt::Let(TEST, Expr::Ult(OBJECT, SIZE)),
-        Stmt::If(TEST, Likely::Yes, &[Stmt::Return], &[]),
-        Stmt::Let(NEW, Expr::Input(Input::New)),
-        Stmt::Let(NEW, Expr::Sub(NEW, START)),
-        Stmt::Let(TEST, Expr::Ult(NEW, SIZE)),
+        Stmt::Let(BOUND, Expr::Mutator(MutatorWord::Collector(OLD_BOUND as u8))),
+        Stmt::Let(TEST, Expr::Ult(OBJECT, BOUND)),
         Stmt::If(
             TEST,
             Likely::No,
             &[
-                // Is the old value a young object, and so the slot in the set?
-                Stmt::Let(OLD, Expr::Input(Input::Old)),
-                Stmt::Let(PLACE, Expr::IsI31(OLD)),
-                Stmt::Let(PLACE, Expr::EqConst(PLACE, 0)),
-                Stmt::Let(OLD, Expr::Sub(OLD, START)),
-                Stmt::Let(TEST, Expr::Ult(OLD, SIZE)),
-                Stmt::Let(TEST, Expr::And(TEST, PLACE)),
+                Stmt::Let(NEW, Expr::Input(Input::New)),
+                Stmt::Let(START, Expr::Mutator(MutatorWord::Collector(NURSERY_START as u8))),
+                Stmt::Let(TEST, Expr::Ult(NEW, START)),
                 Stmt::If(
                     TEST,
-                    Likely::Unknown,
+                    Likely::Yes,
                     &[],
-                    &[Stmt::Let(PLACE, Expr::Input(Input::Slot)), Stmt::Append(BUFFER as u8, PLACE)],
+                    &[
+                        // Is the old value a young object, and so the slot in the set?
+                        Stmt::Let(OLD, Expr::Input(Input::Old)),
+                        Stmt::Let(PLACE, Expr::IsI31(OLD)),
+                        Stmt::Let(PLACE, Expr::EqConst(PLACE, 0)),
+                        Stmt::Let(START, Expr::Mutator(MutatorWord::Collector(NURSERY_START as u8))),
+                        Stmt::Let(SIZE, Expr::Mutator(MutatorWord::Collector(NURSERY_SIZE as u8))),
+                        Stmt::Let(OLD, Expr::Sub(OLD, START)),
+                        Stmt::Let(TEST, Expr::Ult(OLD, SIZE)),
+                        Stmt::Let(TEST, Expr::And(TEST, PLACE)),
+                        Stmt::If(
+                            TEST,
+                            Likely::Unknown,
+                            &[],
+                            &[Stmt::Let(PLACE, Expr::Input(Input::Slot)), Stmt::Append(BUFFER as u8, PLACE)],
+                        ),
+                    ],
                 ),
             ],
             &[],
@@ -80,16 +95,14 @@ pub(super) static STORE: Program = Program {
 pub(super) static BULK: Program = Program {
     name: "generational-bulk",
     body: &[
-        Stmt::Let(START, Expr::Mutator(MutatorWord::Collector(NURSERY_START as u8))),
-        Stmt::Let(SIZE, Expr::Mutator(MutatorWord::Collector(NURSERY_SIZE as u8))),
         Stmt::Let(OBJECT, Expr::Input(Input::Object)),
-        Stmt::Let(PLACE, Expr::Sub(OBJECT, START)),
-        Stmt::Let(TEST, Expr::Ult(PLACE, SIZE)),
+        Stmt::Let(BOUND, Expr::Mutator(MutatorWord::Collector(OLD_BOUND as u8))),
+        Stmt::Let(TEST, Expr::Ult(OBJECT, BOUND)),
         Stmt::If(
             TEST,
-            Likely::Yes,
-            &[],
+            Likely::Unknown,
             &[Stmt::Let(PLACE, Expr::OrConst(OBJECT, WHOLE_OBJECT)), Stmt::Append(BUFFER as u8, PLACE)],
+            &[],
         ),
     ],
 };
@@ -130,7 +143,8 @@ impl Remembered {
             let known = match pages.at(place) {
                 Use::Old | Use::Large => true,
                 Use::LargeRest => entry == place,
-                Use::Free | Use::Young => false,
+                Use::Young => continue,
+                Use::Free => false,
             };
             if !known || place & 3 != 0 {
                 return Err(HeapCorrupted { what: "store into memory that no old object occupies", at: place });

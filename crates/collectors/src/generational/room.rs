@@ -2,7 +2,7 @@
 
 use super::geometry::{Span, YoungLayout, page_up};
 use super::pages::Use;
-use super::remember::{NURSERY_SIZE, NURSERY_START};
+use super::remember::{NURSERY_SIZE, NURSERY_START, OLD_BOUND};
 use super::{Generational, geometry};
 use heapwright_gc_heap::{AllocOutcome, Heap};
 
@@ -18,6 +18,8 @@ pub(super) struct Young {
     pub(super) tight: bool,
     /// Whether eden is to become old as it is when it is full.
     pub(super) in_place: bool,
+    /// Whether the next collection is a full one, so that nothing need be remembered.
+    pub(super) unlogged: bool,
     /// Whether free memory has become so short that eden is a mere remnant of what it was: then only a full collection helps.
     pub(super) short: bool,
 }
@@ -54,19 +56,20 @@ impl Generational {
         self.young = Young::default();
         let kept = wanted.and_then(|size| {
             let bytes = large_pages(size)?;
-            let run = self.pages.runs().rev().find(|run| run.len() >= bytes)?;
-            Some(Span::new(run.end - bytes, run.end))
+            let run = self.pages.runs().find(|run| run.len() >= bytes)?;
+            Some(Span::new(run.start, run.start + bytes))
         });
         if let Some(kept) = kept {
             self.pages.claim(kept, Use::LargeRest);
         }
         let (layout, tight, in_place) = match self.eden_behind_old() {
             Some(eden) => (YoungLayout::only_eden(eden), false, true),
-            None => self.layout_in_largest(),
+            None => self.usual_layout(),
         };
         let short = layout.eden.len() < self.ample_eden.min(self.policy.eden) / 4;
         self.ample_eden = self.ample_eden.max(layout.eden.len());
-        self.young = Young { layout, tight, in_place, short, current: 0, survivors: layout.survivors[0] };
+        self.young =
+            Young { layout, tight, in_place, unlogged: false, short, current: 0, survivors: layout.survivors[0] };
         self.young.survivors.end = self.young.survivors.start;
         self.pages.claim(self.young.pages(), Use::Young);
         if let Some(kept) = kept {
@@ -86,25 +89,54 @@ impl Generational {
         (end <= room.end && room.end - end >= end - room.start).then_some(Span::new(room.start, end))
     }
 
-    /// The usual layout: in the largest free run. With it, whether the heap is tight, and that eden is not to be taken in place.
-    fn layout_in_largest(&self) -> (YoungLayout, bool, bool) {
-        let run = self.pages.largest();
+    /// The usual layout: in the free run at the top, for the barrier's sake, unless a far larger one is elsewhere. With it, whether the
+    /// heap is tight, and that eden is not to be taken in place.
+    fn usual_layout(&self) -> (YoungLayout, bool, bool) {
+        let (run, top) = (self.pages.largest(), self.pages.last());
+        let eden = |run| geometry::eden_for(run, self.policy.eden);
+        let run = if eden(top) >= eden(run) / 2 { top } else { run };
         if let Some(layout) = YoungLayout::in_run(run, self.policy.eden) {
             return (layout, false, false);
         }
         // The rest of old space's last page counts: it may be all there is.
+        let run = self.pages.largest();
         let behind = self.old.window(&self.pages).filter(|window| window.len() >= run.len());
         (YoungLayout::only_eden(behind.unwrap_or(run)), true, false)
     }
 
     /// Opens the whole eden to the mutator, and tells the barrier what is young.
     pub(super) fn open_eden(&mut self, heap: &mut Heap) {
-        let (whole, eden) = (self.young.layout.whole(), self.young.layout.eden);
-        let words = &mut heap.mutator_mut().collector;
-        (words[NURSERY_START], words[NURSERY_SIZE]) = (whole.start, whole.len());
+        let eden = self.young.layout.eden;
+        self.young.unlogged = self.policy.takes_full();
+        self.tell_barrier(heap);
         if eden.start >= geometry::BASE {
             heap.open_region(eden.start, eden.end);
         }
+    }
+
+    /// Tells the barrier where the nursery is, and whether objects lie above it.
+    fn tell_barrier(&self, heap: &mut Heap) {
+        let words = self.barrier_words();
+        heap.mutator_mut().collector[..words.len()].copy_from_slice(&words);
+    }
+
+    /// The words that the barrier reads.
+    pub(super) fn barrier_words(&self) -> [u32; 3] {
+        let whole = self.young.layout.whole();
+        let mut words = [0; 3];
+        words[NURSERY_START] = whole.start;
+        words[NURSERY_SIZE] = whole.len();
+        words[OLD_BOUND] = match self.young.unlogged {
+            true => 0,
+            false if self.has_objects_above() => u32::MAX,
+            false => whole.start,
+        };
+        words
+    }
+
+    /// Whether old objects may lie above the nursery.
+    pub(super) fn has_objects_above(&self) -> bool {
+        !self.pages.free_from(self.young.layout.whole().end)
     }
 
     /// Contiguous free memory for `bytes` of promoted objects.
@@ -145,16 +177,21 @@ impl Generational {
 
     /// A place for a large object. A minor collection must stay possible, so the first answer may be no; when a
     /// collection has not helped, the next one will be a full one instead.
-    pub(super) fn alloc_large(&mut self, size: u32) -> AllocOutcome {
+    pub(super) fn alloc_large(&mut self, heap: &mut Heap, size: u32) -> AllocOutcome {
         let may_crowd = self.retried == Some(size);
         if let Some(bytes) = large_pages(size) {
-            let runs: Vec<Span> = self.pages.runs().rev().filter(|run| run.len() >= bytes).collect();
-            for run in runs {
-                let place = Span::new(run.end - bytes, run.end);
+            // Below the nursery if possible: objects above it cost the barrier time. There, the top is left free.
+            let nursery = self.young.layout.whole();
+            let (below, above): (Vec<Span>, Vec<Span>) =
+                self.pages.runs().filter(|run| run.len() >= bytes).partition(|run| run.start < nursery.start);
+            let below = below.into_iter().rev().map(|run| run.end - bytes);
+            for start in below.chain(above.into_iter().map(|run| run.start)) {
+                let place = Span::new(start, start + bytes);
                 self.pages.claim_large(place);
                 if may_crowd || self.room_to_promote(self.young.reserve()).is_some() {
                     self.large.add(place.start, size);
                     self.refused = self.refused.filter(|&refused| refused != size);
+                    self.tell_barrier(heap);
                     return AllocOutcome::At(place.start);
                 }
                 self.pages.release(place);

@@ -426,13 +426,14 @@ fn a_tight_heap_can_be_filled() {
         for at in 0..world.roots.0.len() {
             assert_eq!(world.id(world.roots.0[at]), 7);
         }
-        // With room again, minor collections resume where the heap is large enough for any.
+        // With room again, minor collections resume where the heap is large enough for any. So few that find nothing do not yet
+        // make way for full ones.
         world.roots.0.truncate(5);
         world.collect(Cause::Explicit);
-        for _ in 0..100_000 {
+        for _ in 0..2 * bytes / 16 {
             world.pair(0);
         }
-        assert_eq!(world.collect(Cause::AllocationFailure).full, bytes <= 64 << 10);
+        assert_eq!(world.collect(Cause::AllocationFailure).full, bytes <= u64::from(PAGE));
     }
 }
 
@@ -474,7 +475,7 @@ fn eden_moves_between_large_objects() {
 fn eden_grows_with_the_heap() {
     let mut world = World::new(256 << 10, 64 * MB, SizingPolicy::Growing);
     let small = world.eden().len();
-    assert!(small <= 64 << 10);
+    assert!(small <= 96 << 10);
     for i in 0..200_000 {
         let r = world.pair(i);
         world.rooted(r);
@@ -490,7 +491,7 @@ fn eden_grows_with_the_heap() {
 #[test]
 fn promoted_garbage_is_not_known_to_live() {
     let mut world = World::fixed(64 * MB);
-    let live: u32 = if cfg!(miri) { 200 } else { 20_000 };
+    let live: u32 = if cfg!(miri) { 1500 } else { 20_000 };
     world.roots.0 = vec![GcRef::NULL; live as usize];
     for i in 0..live {
         world.roots.0[i as usize] = world.pair(i);
@@ -543,8 +544,11 @@ fn forged_entries_are_refused() {
         let r = world.pair(0);
         let inputs = barrier::Inputs { object, slot: entry, old: GcRef::NULL, new: r };
         super::remember::STORE.run(&mut world.heap, &inputs).unwrap();
-        assert_eq!(world.appended(), 1);
-        assert!(world.heap.collect(Cause::AllocationFailure, &mut world.roots).is_err(), "{entry:#x}");
+        // What lies above all objects is taken for young.
+        let appended = entry < world.nursery().start;
+        assert_eq!(world.appended(), usize::from(appended));
+        let collected = world.heap.collect(Cause::AllocationFailure, &mut world.roots);
+        assert_eq!(collected.is_err(), appended, "{entry:#x}");
     }
 }
 
