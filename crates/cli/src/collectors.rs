@@ -66,6 +66,7 @@ fn moves(spec: &Spec) -> &'static str {
 fn allocation(spec: &Spec) -> &'static str {
     match spec.alloc {
         AllocSpec::Bump => "bump",
+        AllocSpec::FreeList { .. } => "free lists",
         AllocSpec::Call => "call",
     }
 }
@@ -125,7 +126,11 @@ fn in_full(collector: Collector) -> String {
     let roots = if spec.needs_roots { "all; compiled code has stack maps" } else { "not looked at; no stack maps" };
     let allocation = match spec.alloc {
         AllocSpec::Call => "a call of the collector".to_owned(),
-        _ => format!("{}, inline for objects of up to {} bytes", allocation(spec), spec.inline_limit),
+        AllocSpec::FreeList { classes } => {
+            let classes: Vec<String> = classes.iter().map(u32::to_string).collect();
+            format!("free lists, inline for objects of known size; cells of {} bytes", classes.join(", "))
+        }
+        AllocSpec::Bump => format!("{}, inline for objects of up to {} bytes", allocation(spec), spec.inline_limit),
     };
     let rows = [
         ("objects", moves(spec).to_owned()),

@@ -91,7 +91,7 @@ impl Heap {
                 self.collect(Cause::Zeal, roots)?;
             }
         }
-        if let Some(at) = self.bump(size) {
+        if let Some(at) = self.take_inline(size)? {
             return Ok(at);
         }
         self.emit(|| Event::SlowAllocation { size });
@@ -126,7 +126,15 @@ impl Heap {
         }
     }
 
-    /// Allocates as compiled code does, in the current region.
+    /// Allocates as compiled code does.
+    fn take_inline(&mut self, size: u32) -> Result<Option<u32>, HeapCorrupted> {
+        match self.bump(size) {
+            Some(at) => Ok(Some(at)),
+            None => self.take_cell(size),
+        }
+    }
+
+    /// Allocates in the current region.
     fn bump(&mut self, size: u32) -> Option<u32> {
         let region = self.region?;
         if self.spec.alloc != AllocSpec::Bump || size > self.spec.inline_limit {
@@ -140,7 +148,7 @@ impl Heap {
     }
 
     fn bump_or_slow(&mut self, size: u32) -> Result<Option<u32>, HeapCorrupted> {
-        match self.bump(size) {
+        match self.take_inline(size)? {
             Some(at) => Ok(Some(at)),
             None => self.try_alloc(size),
         }
@@ -154,8 +162,10 @@ impl Heap {
                 if !at.is_multiple_of(OBJECT_ALIGN) || self.memory.slice(at, u64::from(size)).is_err() {
                     return Err(self.set_corrupted(HeapCorrupted { what: "allocated outside the heap", at }));
                 }
-                // What was taken from the region is in the statistics by its cursor.
-                if !self.region().is_some_and(|(start, cursor, _)| start <= at && at < cursor) {
+                // What was taken from the region is in the statistics by its cursor, a cell by its list.
+                let counted = self.region().is_some_and(|(start, cursor, _)| start <= at && at < cursor)
+                    || self.spec.alloc.class(size.into()).is_some();
+                if !counted {
                     self.stats.bytes_allocated += u64::from(size);
                 }
                 Ok(Some(at))

@@ -411,14 +411,12 @@ impl Heap {
                 self.set_corrupted(HeapCorrupted { what: "the collector panicked or was entered twice", at: 0 })
             );
         };
-        self.mutator_mut().limit = self.region.map_or(0, |region| region.end);
+        self.mutator_mut().limit = self.inline_limit();
         self.memory.strike(Point::Enter);
         let result = run(&mut *collector, self);
         self.memory.strike(Point::Leave);
         self.collector = Some(collector);
-        if self.config.zeal != 0 {
-            self.mutator_mut().limit = 0;
-        }
+        self.mutator_mut().limit = if self.config.zeal == 0 { self.inline_limit() } else { 0 };
         // Destructors are the host's code: the heap is whole again when they run.
         self.host.drop_released();
         result.map_err(|found| self.set_corrupted(found))

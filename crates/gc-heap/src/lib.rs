@@ -18,6 +18,7 @@ mod array;
 mod balance;
 pub mod barrier;
 mod canon;
+pub mod cells;
 mod collector;
 mod events;
 mod heap;
@@ -56,7 +57,7 @@ pub use inject::Attacker;
 pub use inject::Point;
 pub use layout::{ArrayLayout, FieldLayout, HeaderLayout, StructLayout, layout_exception};
 pub use memory::{GUARD_BYTES, HeapMemory, MemoryError, NULL_PAGE_BYTES, RESERVATION_BYTES, prefetch};
-pub use mutator::{BarrierCount, MutatorState, NUM_BUFFERS, NUM_PROGRAMS};
+pub use mutator::{BarrierCount, MutatorState, NUM_BUFFERS, NUM_CLASSES, NUM_PROGRAMS};
 pub use object::Value;
 #[cfg(feature = "planted-bugs")]
 #[doc(hidden)]

@@ -8,6 +8,9 @@ pub const NUM_BUFFERS: usize = 2;
 /// Number of barrier programs that a collector may declare.
 pub const NUM_PROGRAMS: usize = 5;
 
+/// Number of classes of cells that a collector may declare.
+pub const NUM_CLASSES: usize = 16;
+
 /// An append buffer of 32-bit words, filled by compiled barriers.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +51,8 @@ pub struct MutatorState {
     pub cursor: u32,
     /// Heap offset that an inline allocation's end must not exceed. At most 4 GiB less the inline limit, so
     /// that `cursor + size` cannot wrap. Equal to 0 while every allocation must take the slow path (zeal).
+    ///
+    /// Of a collector with free lists: the number of 8-byte granules after the null page in which a cell may start that is taken inline.
     pub limit: u32,
     /// Words that belong to the collector.
     pub collector: [u32; 4],
@@ -60,6 +65,8 @@ pub struct MutatorState {
     pub usable: u64,
     /// Host addresses of the side tables. Set before any code runs, and never changed.
     pub side: [*mut u8; NUM_SIDE_TABLES],
+    /// The first free cell of each class; 0 where there is none.
+    pub free: [u32; NUM_CLASSES],
 }
 
 impl Default for MutatorState {
@@ -73,6 +80,7 @@ impl Default for MutatorState {
             barriers: [BarrierCount::default(); NUM_PROGRAMS],
             usable: 0,
             side: [core::ptr::null_mut(); NUM_SIDE_TABLES],
+            free: [0; NUM_CLASSES],
         }
     }
 }

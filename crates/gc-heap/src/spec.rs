@@ -30,8 +30,24 @@ pub enum AllocSpec {
     /// Advance [`MutatorState::cursor`](crate::MutatorState::cursor) if it stays at or below the limit, else take
     /// the slow path. Memory in `[cursor, limit)` has undefined contents.
     Bump,
+    /// Take the first free cell of the smallest class that the object fits, else the slow path; so does an object whose class is not
+    /// known when code is compiled. See [`crate::cells`].
+    FreeList {
+        /// Sizes of cells in bytes: ascending, multiples of 8, at most [`NUM_CLASSES`](crate::NUM_CLASSES).
+        classes: &'static [u32],
+    },
     /// Always take the slow path.
     Call,
+}
+
+impl AllocSpec {
+    /// The class of cells that an object of `size` bytes is taken from.
+    pub fn class(&self, size: u64) -> Option<usize> {
+        match self {
+            AllocSpec::FreeList { classes } => classes.iter().position(|&class| size <= u64::from(class)),
+            AllocSpec::Bump | AllocSpec::Call => None,
+        }
+    }
 }
 
 /// What a bulk write of references into one object needs.
@@ -170,6 +186,16 @@ impl Spec {
                 self.inline_limit,
                 crate::MAX_INLINE_LIMIT
             ));
+        }
+        if let AllocSpec::FreeList { classes } = self.alloc {
+            let ascending = classes.windows(2).all(|pair| pair[0] < pair[1]);
+            let fit = classes.iter().all(|class| class.is_multiple_of(8) && (8..=self.inline_limit).contains(class));
+            if classes.is_empty() || classes.len() > crate::NUM_CLASSES || !ascending || !fit {
+                return Err(format!(
+                    "classes of cells {classes:?}: they must ascend and be multiples of 8, no larger than the inline limit; at most {}",
+                    crate::NUM_CLASSES
+                ));
+            }
         }
         if self.side_tables.len() > NUM_SIDE_TABLES {
             let count = self.side_tables.len();

@@ -36,6 +36,8 @@ fn any_change_shows() {
         Spec { header: &[HeaderWord { name: "count", initial: 0 }], ..SPEC },
         Spec { header: &[HeaderWord { name: "count", initial: 1 }], ..SPEC },
         Spec { alloc: if SPEC.alloc == AllocSpec::Bump { AllocSpec::Call } else { AllocSpec::Bump }, ..SPEC },
+        Spec { alloc: AllocSpec::FreeList { classes: &[16, 32] }, ..SPEC },
+        Spec { alloc: AllocSpec::FreeList { classes: &[16, 48] }, ..SPEC },
         Spec { moves: if SPEC.moves == Moves::Never { Moves::AtSafepoint } else { Moves::Never }, ..SPEC },
         Spec { needs_roots: !SPEC.needs_roots, ..SPEC },
         Spec { inline_limit: SPEC.inline_limit - 8, ..SPEC },

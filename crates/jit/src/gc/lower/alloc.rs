@@ -10,7 +10,8 @@ use crate::abi::{Builtin, StoreContext};
 use core::mem::offset_of;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
-use heapwright_gc_heap::{AllocSpec, ArrayLayout, StorageType, StructLayout, layout_exception};
+use heapwright_gc_heap::cells::LINK_OFFSET;
+use heapwright_gc_heap::{AllocSpec, ArrayLayout, NULL_PAGE_BYTES, StorageType, StructLayout, layout_exception};
 
 use crate::gc::Extend;
 
@@ -28,18 +29,31 @@ enum Extent<'a> {
     Array(&'a ArrayLayout, Value),
 }
 
+impl Extent<'_> {
+    /// Of an array, where its length is written, and the length.
+    fn length_word(&self) -> Option<(u32, Value)> {
+        match *self {
+            Extent::Struct(_) => None,
+            Extent::Array(layout, length) => Some((layout.length_offset, length)),
+        }
+    }
+}
+
 impl Emitter<'_> {
     /// Allocates an object with its header written; its contents are undefined.
     fn allocate(&mut self, type_word: Value, extent: Extent<'_>) -> Value {
         let spec = self.env.spec;
         let inline_limit = match spec.alloc {
             AllocSpec::Bump => spec.inline_limit & !7,
-            AllocSpec::Call => 0,
+            AllocSpec::FreeList { .. } | AllocSpec::Call => 0,
         };
         let (length, known_size) = match extent {
             Extent::Struct(layout) => (None, Some(u64::from(layout.size))),
             Extent::Array(layout, length) => (Some(length), self.constant(length).map(|n| layout.size(n as u32))),
         };
+        if let Some(class) = known_size.and_then(|size| spec.alloc.class(size)) {
+            return self.allocate_cell(class, type_word, extent);
+        }
         let smallest = match extent {
             Extent::Struct(layout) => u64::from(layout.size),
             Extent::Array(layout, _) => known_size.unwrap_or(layout.size(0)),
@@ -72,15 +86,39 @@ impl Emitter<'_> {
         self.start(fast);
         self.set_store_word(end, mutator_offset!(cursor));
         let address = self.address(Base::Heap, cursor);
-        let length_word = match extent {
-            Extent::Struct(_) => None,
-            Extent::Array(layout, length) => Some((layout.length_offset, length)),
-        };
-        self.write_header(address, type_word, length_word);
+        self.write_header(address, type_word, extent.length_word());
         self.jump(done, &[cursor]);
 
         self.cold(slow, |e| {
             let object = e.allocate_slow(type_word, length);
+            e.jump(done, &[object]);
+        });
+        self.start(done);
+        object
+    }
+
+    /// Takes the first free cell of a class. The compare proves that it lies in committed memory, whatever the link says that led to it.
+    fn allocate_cell(&mut self, class: usize, type_word: Value, extent: Extent<'_>) -> Value {
+        let (slow, fast) = (self.block(), self.block());
+        let (done, object) = self.block_with(types::I32);
+        self.gc.refs.insert(object);
+        let head = mutator_offset!(free) + 4 * class as i32;
+        let cell = self.load_store_word(types::I32, head);
+        let granule = self.ins().rotr_imm_u(cell, 3);
+        let granule = self.ins().iadd_imm_s(granule, -i64::from(NULL_PAGE_BYTES / 8));
+        let limit = self.load_store_word(types::I32, mutator_offset!(limit));
+        let good = self.ins().icmp(IntCC::UnsignedLessThan, granule, limit);
+        self.branch(good, fast, slow);
+
+        self.start(fast);
+        let address = self.address(Base::Heap, cell);
+        let next = self.ins().load(types::I32, Self::heap_flags(None), address, LINK_OFFSET as i32);
+        self.set_store_word(next, head);
+        self.write_header(address, type_word, extent.length_word());
+        self.jump(done, &[cell]);
+
+        self.cold(slow, |e| {
+            let object = e.allocate_slow(type_word, extent.length_word().map(|(_, length)| length));
             e.jump(done, &[object]);
         });
         self.start(done);
