@@ -179,9 +179,11 @@ impl FuncType {
         params: impl IntoIterator<Item = ValType>,
         results: impl IntoIterator<Item = ValType>,
     ) -> FuncType {
+        // Kept until the new type is registered: they may be the last to hold what they name.
+        let (params, results): (Vec<_>, Vec<_>) = (params.into_iter().collect(), results.into_iter().collect());
         let ty = gc::FuncType {
-            params: params.into_iter().map(|t| t.to_gc(engine)).collect(),
-            results: results.into_iter().map(|t| t.to_gc(engine)).collect(),
+            params: params.iter().map(|t| t.to_gc(engine)).collect(),
+            results: results.iter().map(|t| t.to_gc(engine)).collect(),
         };
         let types = engine.runtime().types().register_func(&ty).expect("the type space has room");
         FuncType(Registered::only(engine, types))
@@ -234,7 +236,9 @@ impl StructType {
     ///
     /// When a type of another engine is used.
     pub fn new(engine: &Engine, fields: impl IntoIterator<Item = FieldType>) -> Result<StructType> {
-        let fields = fields.into_iter().map(|f| f.to_gc(engine)).collect();
+        // Kept until the new type is registered: they may be the last to hold what they name.
+        let kept: Vec<FieldType> = fields.into_iter().collect();
+        let fields = kept.iter().map(|f| f.to_gc(engine)).collect();
         register(engine, CompositeType::Struct(gc::StructType { fields })).map(StructType)
     }
 

@@ -760,3 +760,27 @@ fn types_of_another_engine_make_nothing() -> Result<()> {
     assert_eq!(refused(linker.get(&mut store, "host", "f")), GcError::WrongEngine);
     Ok(())
 }
+
+/// A type may be made of the last handle of another: what it names stays registered.
+#[test]
+fn types_hold_the_types_they_are_made_of() -> Result<()> {
+    let engine = Engine::default();
+    let inner = |number| -> Result<ValType> {
+        let fields = (0..number).map(|_| var(ValType::I64));
+        Ok(nullable(StructType::new(&engine, fields)?.into()))
+    };
+    let object = StructType::new(&engine, [var(inner(11)?)])?;
+    let array = ArrayType::new(&engine, var(inner(12)?))?;
+    let func = FuncType::new(&engine, [inner(13)?], [inner(14)?]);
+    let fields = |ty: ValType| match ty {
+        ValType::Ref(r) => match r.heap_type() {
+            HeapType::ConcreteStruct(ty) => ty.fields().len(),
+            _ => 0,
+        },
+        _ => 0,
+    };
+    assert_eq!(object.field(0).map(|field| fields(field.element_type().unpack())), Some(11));
+    assert_eq!(fields(array.element_type().unpack()), 12);
+    assert_eq!(func.params().chain(func.results()).map(fields).collect::<Vec<_>>(), [13, 14]);
+    Ok(())
+}
