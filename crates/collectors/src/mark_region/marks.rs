@@ -113,7 +113,7 @@ mod tests {
         let mut marks = MarksMut::new(tables);
         marks.add(at);
         marks.add_lines(3, 1 << 5 | 1 << 127);
-        assert!(marks.has(at) && !marks.has(at - 8) && !marks.has(at + 8) && !marks.has(u32::MAX & !7));
+        assert!(marks.has(at) && !marks.has(at - 8) && !marks.has(at + 8) && !marks.has(!7));
         let line = |line: u32| memory.load_side(1, block_start(3) + line * LINE + 8).unwrap();
         assert_eq!([0, 4, 5, 6, 126, 127].map(line), [0, 0, 1, 0, 0, 1]);
         assert_eq!([at - 8, at, at + 8].map(|at| memory.load_side(0, at).unwrap()), [0, 1, 0]);

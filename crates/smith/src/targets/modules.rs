@@ -233,7 +233,7 @@ fn made(store: &mut Store<()>, ty: &ExternType) -> Result<Option<Extern>> {
                 None => return Ok(None),
             }
         }
-        ExternType::Memory(ty) => Memory::new(store, ty.clone())?.into(),
+        ExternType::Memory(ty) => Memory::new(store, *ty)?.into(),
         ExternType::Tag(ty) => Tag::new(store, ty)?.into(),
     }))
 }
