@@ -1,6 +1,8 @@
 //! Collectors that are registered nowhere, the one of the book's chapter and one with free lists, run the specification's scripts for
 //! garbage collection at zeal 1: neither compiler nor vm nor API knows them. Without zeal, too, for then compiled code takes cells by itself.
 
+#![allow(clippy::duplicate_mod, reason = "each collector brings its parts, and two of them are the same")]
+
 #[path = "../../collectors/tests/cells/cell_sweep/mod.rs"]
 mod cell_sweep;
 #[path = "../../collectors/tests/chapter/mark_sweep/mod.rs"]

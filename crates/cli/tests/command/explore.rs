@@ -61,12 +61,12 @@ fn a_page_holds_every_function_in_three_forms() {
         let mut offsets = BTreeSet::new();
         let mut reader = body.get_operators_reader().unwrap();
         while !reader.eof() {
-            offsets.insert(reader.read_with_offset().unwrap().1 as u64);
+            offsets.insert(reader.read_with_offset().unwrap().1);
         }
         let shown: Vec<u64> = lines(function, "wasm").iter().map(|line| line[0].as_u64().unwrap()).collect();
         assert!(shown.is_sorted());
         assert!(offsets.is_subset(&shown.iter().copied().collect()), "{offsets:x?} among {shown:x?}");
-        let starts = body.range().start as u64;
+        let starts = body.range().start;
         // CLIF and code belong to instructions of the function, or to none.
         let mut linked = 0;
         for line in lines(function, "clif").into_iter().chain(lines(function, "code")) {

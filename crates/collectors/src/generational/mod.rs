@@ -13,7 +13,7 @@
 //! A *full* collection marks everything into a bitmap beside the heap and slides the small objects together, nursery
 //! included; all of them are old then. It is due when memory does not suffice for a minor collection, which the heap's
 //! sizing decides, and when the host asks. Where objects do not die young, minor collections leave out what is then useless:
-//! ageing, or all of it ([`policy`]).
+//! ageing, or all of it (`policy`).
 //!
 //! **Why old space is compacted in place.** Copying it would need its size once more in free memory, which is what a
 //! generational collector is there to avoid: here a heap needs what lives, the nursery, and as much again as the nursery
@@ -23,13 +23,13 @@
 //! **Invariants.**
 //!
 //! - Objects fill the used parts of eden, of the current survivor space and of each old segment without gaps.
-//! - Between collections a slot outside the nursery that names a nursery object is remembered ([`remember`]), unless the next
-//!   collection is known to be a full one ([`policy`]).
+//! - Between collections a slot outside the nursery that names a nursery object is remembered (`remember`), unless the next
+//!   collection is known to be a full one (`policy`).
 //! - A minor collection starts only when contiguous free memory could take the whole nursery, so it cannot fail
 //!   half-way. A full collection needs none, so a heap can be filled to the last page: when free memory does not
-//!   suffice for a nursery with survivor spaces, eden is all of it, and each collection is a full one ([`geometry`]).
-//! - The nursery lies above everything else, or the barrier has been told that it does not ([`remember`]).
-//! - Pages say what they are used for ([`pages`]); a reference into free memory is noticed when it is followed.
+//!   suffice for a nursery with survivor spaces, eden is all of it, and each collection is a full one (`geometry`).
+//! - The nursery lies above everything else, or the barrier has been told that it does not (`remember`).
+//! - Pages say what they are used for (`pages`); a reference into free memory is noticed when it is followed.
 //! - While a minor collection runs, word 0 of a nursery object is its type word (a multiple of 64) or its new place plus
 //!   one. Compaction leaves headers alone.
 //!

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Lines that hold little can hold up much. When the sweep finds that much is wasted so, the next collection copies
-//! the objects of the emptiest blocks elsewhere while it marks them ([`defrag`]).
+//! the objects of the emptiest blocks elsewhere while it marks them (`defrag`).
 //!
 //! **Allocation.** Small objects, at most a line in size, go to the next hole: any has room. A *medium* object, which does
 //! not fit the hole at hand, goes to an *overflow* block, and the hole stays open for others. Objects of more than half
@@ -21,7 +21,7 @@
 //!
 //! **Invariants.**
 //!
-//! - All tables are outside the heap ([`blocks`]), the marks of objects and lines in declared side tables ([`marks`]); objects have no header word but the type word. While a
+//! - All tables are outside the heap (`blocks`), the marks of objects and lines in declared side tables (`marks`); objects have no header word but the type word. While a
 //!   collection runs, word 0 of an object in a block that is evacuated is its type word (a multiple of 64) or its new
 //!   place plus one.
 //! - A line is free or used. Objects lie in used lines; a line is handed out only when it is free; no object reaches
