@@ -58,9 +58,7 @@ impl Generational {
         let mut scavenge = Scavenge::new(words, shapes, &self.pages, places, scannable);
         phases.enter(Phase::Roots);
         // Frames that name old objects only may be left out: what is old stays old.
-        let mut looked_at = 0;
         roots.for_each_unsettled(&mut |_, root| {
-            looked_at += 1;
             let Some(at) = root.offset() else { return Ok(true) };
             let (place, settled) = scavenge.root(at)?;
             *root = GcRef::from_raw(place);
@@ -99,8 +97,8 @@ impl Generational {
         self.old.add(promoted);
         let copied = u64::from(promoted.len()) + u64::from(outcome.survivors_end - to.start);
         let (aged, aged_copied) = (survivors.len().into(), outcome.aged_bytes);
-        let (eden_copied, settled) = (copied - aged_copied, self.settled());
-        let found = Found { eden: eden.len().into(), eden_copied, aged, aged_copied, settled, roots: looked_at };
+        let eden_copied = copied - aged_copied;
+        let found = Found { eden: eden.len().into(), eden_copied, aged, aged_copied };
         report.bytes_copied += copied;
         report.bytes_promoted += u64::from(promoted.len());
         report.objects_visited += outcome.objects;
@@ -138,9 +136,7 @@ impl Generational {
         let words = heap.memory_mut().words(BASE, top)?;
         let mut marker = Marker::new(words, Shapes::new(types.space(), header), &areas, &mut self.large);
         let mut seen: Vec<u32> = Vec::new();
-        let mut looked_at = 0;
         roots.for_each(&mut |_, root| {
-            looked_at += 1;
             if let Some(at) = root.offset() {
                 marker.reach(at)?;
                 seen.push(at);
@@ -184,7 +180,7 @@ impl Generational {
         self.clean(heap, &freed);
         report.bytes_copied += self.old.used();
         report.full = true;
-        self.policy.note_full(self.settled(), looked_at);
+        self.policy.note_full(self.settled());
         self.ample_eden = 0;
         self.lay_out(heap, self.retried);
         heap.phases_end(phases);

@@ -11,8 +11,7 @@
 //!
 //! **Full collections instead.** A minor collection takes for alive what dead old objects name: of a queue whose cells were promoted, every
 //! later cell. When a minor collection copies far more than is known to live altogether, a full one does less work. Then some full
-//! ones come in the place of minor ones, until a trial finds otherwise. So they do where next to nothing lives at all, for then they cost as
-//! little. When it is clear beforehand that the next collection is a full one, the barrier has nothing to do.
+//! ones come in the place of minor ones, until a trial finds otherwise. When it is clear beforehand that the next collection is a full one, the barrier has nothing to do.
 //!
 //! **Eden's size.** An eden that fits the cache is best, unless its objects only need a little more time to die: then a
 //! larger one saves work. Whether they do cannot be foreseen, so a much larger eden is tried when much survives, and is
@@ -37,13 +36,6 @@ const LONGEST_UNAGED: u32 = 32;
 const LONGEST_IN_PLACE: u32 = 16;
 /// Most full collections that come in the place of minor ones from one trial to the next.
 const LONGEST_FULL: u32 = 64;
-/// Bytes alive, and roots, that a full collection goes through in no time.
-const FEW_BYTES: u64 = 64 << 10;
-const FEW_ROOTS: u64 = 1 << 10;
-/// Minor collections in a row that find no more before full ones come in their place; after a full one that does find more, this many times
-/// as many. A minor collection need not see a deep stack's roots.
-const QUIET: u32 = 16;
-
 /// What a minor collection found, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
@@ -55,10 +47,6 @@ pub(super) struct Found {
     pub(super) aged: u64,
     /// Of these, copied.
     pub(super) aged_copied: u64,
-    /// Outside the nursery afterwards.
-    pub(super) settled: u64,
-    /// Number of roots looked at.
-    pub(super) roots: u64,
 }
 
 /// Work that is left out for longer and longer while trials confirm that it is useless.
@@ -113,9 +101,6 @@ pub(super) struct Policy {
     full: Shortcut,
     /// Bytes that the last minor collection copied.
     copied: u64,
-    /// Minor collections in a row that found next to nothing, and how many it takes.
-    quiet: u32,
-    quiet_enough: u32,
 }
 
 impl Policy {
@@ -128,8 +113,6 @@ impl Policy {
             in_place: Shortcut::new(LONGEST_IN_PLACE),
             full: Shortcut::new(LONGEST_FULL),
             copied: 0,
-            quiet: 0,
-            quiet_enough: QUIET,
         }
     }
 
@@ -156,15 +139,12 @@ impl Policy {
 
     /// Whether the next collection is to be a full one because that is less work.
     pub(super) fn takes_full(&self) -> bool {
-        self.full.left > 0 || self.quiet >= self.quiet_enough
+        self.full.left > 0
     }
 
-    /// After a full collection that left `live` bytes, and looked at so many roots.
-    pub(super) fn note_full(&mut self, live: u64, roots: u64) {
+    /// After a full collection that left `live` bytes.
+    pub(super) fn note_full(&mut self, live: u64) {
         self.lived = live;
-        if (live > FEW_BYTES || roots > FEW_ROOTS) && self.quiet >= self.quiet_enough {
-            (self.quiet, self.quiet_enough) = (0, self.quiet_enough.saturating_mul(QUIET));
-        }
         self.full.spend();
         if !self.full_is_less() {
             self.full.left = 0;
@@ -178,11 +158,9 @@ impl Policy {
 
     /// After a minor collection.
     pub(super) fn note_minor(&mut self, found: Found) {
-        let Found { eden, eden_copied, aged, aged_copied, settled, roots } = found;
+        let Found { eden, eden_copied, aged, aged_copied } = found;
         self.copied = eden_copied + aged_copied;
         self.full.tried(self.full_is_less());
-        let few = self.copied + settled <= FEW_BYTES && roots <= FEW_ROOTS;
-        self.quiet = if few { self.quiet.saturating_add(1) } else { 0 };
         if self.full.left > 0 {
             // What survived was mostly garbage.
             return;
@@ -243,7 +221,7 @@ mod tests {
     /// A policy of a heap in which much lives.
     fn grown() -> Policy {
         let mut policy = Policy::new();
-        policy.note_full(64 * MB, 10);
+        policy.note_full(64 * MB);
         policy
     }
 
@@ -331,14 +309,14 @@ mod tests {
     #[test]
     fn full_collections_come_where_they_are_less_work() {
         let mut policy = Policy::new();
-        policy.note_full(MB / 32, 10);
+        policy.note_full(MB / 32);
         let mut taken = Vec::new();
         for _ in 0..7 {
             // Far more than is known to live.
             minor(&mut policy, MB / 3, 0, 0);
             let mut times = 0;
             while policy.takes_full() {
-                policy.note_full(MB / 32, 10);
+                policy.note_full(MB / 32);
                 times += 1;
             }
             taken.push(times);
@@ -347,40 +325,21 @@ mod tests {
         minor(&mut policy, MB / 3, 0, 0);
         assert!(policy.takes_full());
         // It did live.
-        policy.note_full(MB / 3, 10);
+        policy.note_full(MB / 3);
         assert!(!policy.takes_full());
         minor(&mut policy, MB / 3, 0, 0);
         assert!(!policy.takes_full());
         // Little that is copied is no reason.
-        policy.note_full(0, 10);
+        policy.note_full(0);
         minor(&mut policy, MB / 32, 0, 0);
         assert!(!policy.takes_full());
-    }
-
-    #[test]
-    fn full_collections_come_where_next_to_nothing_lives() {
-        let mut policy = Policy::new();
-        let quiet = |policy: &mut Policy, settled, roots| {
-            policy.note_minor(Found { eden: MB, eden_copied: 1000, settled, roots, ..Found::default() });
-            policy.takes_full()
-        };
-        assert_eq!((0..QUIET).filter(|_| quiet(&mut policy, 1000, 10)).count(), 1);
-        policy.note_full(1000, 10);
-        assert!(policy.takes_full());
-        // A deep stack that minor collections did not see: it takes far more of them until the next attempt.
-        policy.note_full(1000, 100_000);
-        assert_eq!((0..QUIET * QUIET).filter(|_| quiet(&mut policy, 1000, 10)).count(), 1);
-        policy.note_full(MB, 10);
-        // Old objects, or many roots.
-        assert!((0..QUIET * QUIET * QUIET).all(|_| !quiet(&mut policy, MB, 10)));
-        assert!((0..QUIET * QUIET * QUIET).all(|_| !quiet(&mut policy, 1000, 10_000)));
     }
 
     #[test]
     fn what_was_promoted_is_not_known_to_live() {
         let mut policy = Policy::new();
         assert_eq!(policy.known_live(5 * MB), 0);
-        policy.note_full(2 * MB, 10);
+        policy.note_full(2 * MB);
         assert_eq!(policy.known_live(6 * MB), 2 * MB);
         assert_eq!(policy.known_live(MB), MB);
     }

@@ -426,8 +426,7 @@ fn a_tight_heap_can_be_filled() {
         for at in 0..world.roots.0.len() {
             assert_eq!(world.id(world.roots.0[at]), 7);
         }
-        // With room again, minor collections resume where the heap is large enough for any. So few that find nothing do not yet
-        // make way for full ones.
+        // With room again, minor collections resume where the heap is large enough for any.
         world.roots.0.truncate(5);
         world.collect(Cause::Explicit);
         for _ in 0..2 * bytes / 16 {
