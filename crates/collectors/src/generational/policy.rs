@@ -226,7 +226,7 @@ mod tests {
     }
 
     fn minor(policy: &mut Policy, eden_copied: u64, aged: u64, aged_copied: u64) {
-        policy.note_minor(Found { eden: MB, eden_copied, aged, aged_copied, ..Found::default() });
+        policy.note_minor(Found { eden: MB, eden_copied, aged, aged_copied });
     }
 
     /// Eden after `collections` of which a share of `survival(eden)` survived.
