@@ -265,7 +265,7 @@ impl Random {
     }
 
     /// The next number.
-    #[allow(clippy::should_implement_trait)]
+    #[allow(clippy::should_implement_trait, reason = "it never ends, so `Option` would be in the way")]
     pub fn next(&mut self) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

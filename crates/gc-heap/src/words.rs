@@ -13,7 +13,7 @@ pub struct Words<'a> {
     tap: Tap<'a>,
 }
 
-#[allow(clippy::missing_errors_doc)]
+#[allow(clippy::missing_errors_doc, reason = "each fails for words outside the view")]
 impl<'a> Words<'a> {
     pub(crate) fn new(words: &'a mut [[u8; 4]], start: u32, tap: Tap<'a>) -> Words<'a> {
         Words { words, start, tap }

@@ -17,6 +17,7 @@ mod module;
 pub mod oracle;
 pub mod shrink;
 pub mod targets;
+mod token;
 
 pub use module::{COUNTERS, Generated, Options, generate};
 

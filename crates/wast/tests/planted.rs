@@ -1,12 +1,13 @@
 //! A bug planted in a collector's declaration is found by the script that is there to find it.
 
+#[path = "../../collectors/tests/kit/faulty.rs"]
+#[allow(dead_code, reason = "the kit plants other faults as well")]
+mod faulty;
+
+use faulty::{Fault, Faulty};
 use heapwright::{Collector, Registration};
 use heapwright_collectors::generational;
-use heapwright_gc_heap::barrier::SlowCall;
-use heapwright_gc_heap::{
-    AllocOutcome, AllocRequest, Barriers, BulkBarrier, Cause, CollectionReport, Heap, HeapCorrupted, RootSet, Space,
-    Spec,
-};
+use heapwright_gc_heap::{Barriers, BulkBarrier, Spec};
 use heapwright_wast::{Options, Summary, run_script};
 
 /// The generational collector as it would be if its author had forgotten bulk stores.
@@ -16,58 +17,13 @@ static WITHOUT_BULK_BARRIER: Spec = Spec {
     ..generational::SPEC
 };
 
-static PLANTED: Registration = Registration {
-    spec: &WITHOUT_BULK_BARRIER,
-    create: || Box::new(Forgetful { spec: &WITHOUT_BULK_BARRIER, inner: Box::<generational::Generational>::default() }),
-};
+static PLANTED: Registration =
+    Registration { spec: &WITHOUT_BULK_BARRIER, create: || declaring(&WITHOUT_BULK_BARRIER) };
 
-static SOUND: Registration = Registration {
-    spec: &generational::SPEC,
-    create: || Box::new(Forgetful { spec: &generational::SPEC, inner: Box::<generational::Generational>::default() }),
-};
+static SOUND: Registration = Registration { spec: &generational::SPEC, create: || declaring(&generational::SPEC) };
 
-/// A collector that declares something of its own.
-struct Forgetful {
-    spec: &'static Spec,
-    inner: Box<dyn heapwright_gc_heap::Collector>,
-}
-
-impl heapwright_gc_heap::Collector for Forgetful {
-    fn spec(&self) -> &'static Spec {
-        self.spec
-    }
-    fn attach(&mut self, heap: &mut Heap) {
-        self.inner.attach(heap);
-    }
-    fn alloc_slow(&mut self, heap: &mut Heap, request: AllocRequest) -> Result<AllocOutcome, HeapCorrupted> {
-        self.inner.alloc_slow(heap, request)
-    }
-    fn barrier_slow(&mut self, heap: &mut Heap, call: SlowCall, args: [u32; 4]) -> Result<(), HeapCorrupted> {
-        self.inner.barrier_slow(heap, call, args)
-    }
-    fn buffer_full(&mut self, heap: &mut Heap, index: usize) -> Result<(), HeapCorrupted> {
-        self.inner.buffer_full(heap, index)
-    }
-    fn collect(
-        &mut self,
-        heap: &mut Heap,
-        cause: Cause,
-        roots: &mut dyn RootSet,
-    ) -> Result<CollectionReport, HeapCorrupted> {
-        self.inner.collect(heap, cause, roots)
-    }
-    fn resized(&mut self, heap: &mut Heap) {
-        self.inner.resized(heap);
-    }
-    fn space(&self, heap: &Heap) -> Space {
-        self.inner.space(heap)
-    }
-    fn may_be_object(&self, heap: &Heap, offset: u32) -> bool {
-        self.inner.may_be_object(heap, offset)
-    }
-    fn verify(&self, heap: &Heap) -> Result<(), HeapCorrupted> {
-        self.inner.verify(heap)
-    }
+fn declaring(spec: &'static Spec) -> Box<dyn heapwright_gc_heap::Collector> {
+    Box::new(Faulty { spec, inner: Box::<generational::Generational>::default(), fault: Fault::Declaration })
 }
 
 fn run(registration: &'static Registration) -> Summary {

@@ -1,5 +1,5 @@
 //! The heap, exercised through its public interface with a collector that never frees.
-#![allow(missing_docs, unreachable_pub)]
+#![allow(missing_docs, unreachable_pub, reason = "tests, which nobody imports")]
 
 mod barriers;
 mod common;

@@ -14,6 +14,7 @@ mod scene;
 pub use attack::{Attack, Deeds, Plan};
 pub use scene::{Backend, Room, Setting};
 
+use crate::token::Token;
 use crate::{Options, generate};
 use arbitrary::Unstructured;
 use heapwright::{
@@ -65,18 +66,6 @@ const FUEL: u64 = 200_000;
 const PROGRAMS: usize = 9;
 /// No attack, however it ends, takes as long as this on any machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A host value that counts its end.
-struct Token {
-    number: u32,
-    drops: Arc<AtomicU64>,
-}
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        self.drops.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 #[derive(Default)]
 struct Host {

@@ -67,5 +67,5 @@ fn object_values(scope: &mut impl AsContextMut, object: Rooted<AnyRef>, waiting:
 /// The number in a host value; 0 if it is another.
 pub(super) fn look(store: &mut impl AsContextMut, host: Rooted<ExternRef>) -> Result<u32> {
     let data = host.data(&*store)?;
-    Ok(data.and_then(|data| data.downcast_ref::<super::Token>()).map_or(0, |token| token.number))
+    Ok(data.and_then(|data| data.downcast_ref::<super::Token>()).map_or(0, |token| token.number as u32))
 }

@@ -264,7 +264,7 @@ fn linker(engine: &Engine) -> Result<Linker<Host>> {
         strike(&mut caller);
         let host = caller.data_mut();
         host.made += 1;
-        let token = Token { number: number as u32, drops: host.drops.clone() };
+        let token = Token { number: u64::from(number as u32), drops: host.drops.clone() };
         ExternRef::new(caller, token).map(Some)
     })?;
     linker.func_wrap("host", "look", |mut caller: Caller<'_, Host>, value: Option<Rooted<ExternRef>>| {

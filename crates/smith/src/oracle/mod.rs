@@ -3,6 +3,7 @@
 mod graph;
 
 use crate::Generated;
+use crate::token::Token;
 use arbitrary::Unstructured;
 use heapwright::{
     AsContextMut, Collector, Config, Engine, ExternRef, GcError, GcHeapOutOfMemory, Linker, Module, Result, RootScope,
@@ -161,17 +162,6 @@ pub enum Outcome {
     Limited(Limit),
 }
 
-/// A host value that counts its end.
-struct Token {
-    drops: Arc<AtomicU64>,
-}
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        self.drops.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 #[derive(Default)]
 struct Host {
     drops: Arc<AtomicU64>,
@@ -192,11 +182,14 @@ pub fn run(generated: &Generated, setting: &Setting) -> Result<Outcome> {
     let module = Module::new(&engine, &generated.bytes)?;
     let mut store = Store::new(&engine, Host::default())?;
     let mut linker: Linker<Host> = Linker::new(&engine);
-    linker.func_wrap("host", "extern", |mut caller: heapwright::Caller<'_, Host>, _number: i32| {
+    linker.func_wrap("host", "extern", |mut caller: heapwright::Caller<'_, Host>, number: i32| {
         let host = caller.data_mut();
         host.made += 1;
         let drops = Arc::clone(&host.drops);
-        Ok::<Option<Rooted<ExternRef>>, heapwright::Error>(Some(ExternRef::new(caller, Token { drops })?))
+        Ok::<Option<Rooted<ExternRef>>, heapwright::Error>(Some(ExternRef::new(
+            caller,
+            Token { number: u64::from(number as u32), drops },
+        )?))
     })?;
     linker.func_wrap("host", "collect", |mut caller: heapwright::Caller<'_, Host>| caller.gc())?;
     let instance = linker.instantiate(&mut store, &module)?;

@@ -283,7 +283,7 @@ fn changed_artifact(bytes: &[u8]) -> Result<Outcome> {
 
 fn refused(engine: &Engine, bytes: &[u8]) -> Result<()> {
     // SAFETY: bytes that a checksum does not fit are refused before any of them is taken for code; nobody here computes a checksum.
-    #[allow(unsafe_code)]
+    #[allow(unsafe_code, reason = "the target is about what this refuses")]
     let loaded = unsafe { Module::deserialize(engine, bytes) };
     match loaded {
         Ok(_) => bail!("a changed artifact of {} bytes was accepted", bytes.len()),

@@ -93,10 +93,10 @@ pub(crate) const MAX_ARGS: usize = 8;
 macro_rules! implementations {
     ($($builtin:ident($($arg:ident: $ty:ty),*) $(-> $result:ty)? = $body:expr;)*) => {
         mod shells {
-            #[allow(clippy::wildcard_imports)]
+            #[allow(clippy::wildcard_imports, reason = "the shells call what stands around them")]
             use super::*;
 
-            $(#[allow(non_snake_case)]
+            $(#[allow(non_snake_case, reason = "named as the variant of `Builtin`")]
             pub(super) unsafe extern "C" fn $builtin(context: *mut u8, $($arg: $ty),*) $(-> $result)? {
                 // SAFETY: only the stub of this builtin calls this.
                 unsafe { run(context, |store, instance| $body(store, instance, $($arg),*)) }
@@ -121,7 +121,7 @@ macro_rules! implementations {
             let context = args[0] as *mut u8;
             match builtin {
                 $(Builtin::$builtin => {
-                    #[allow(unused_mut, unused_variables)]
+                    #[allow(unused_mut, unused_variables, reason = "unused by a builtin without arguments")]
                     let mut words = args[1..].iter().copied();
                     $(let $arg: $ty = Word::from_word(words.next().unwrap_or(0));)*
                     // SAFETY: the caller's promise.
@@ -172,13 +172,14 @@ implementations! {
 
 /// Moves bytes.
 unsafe extern "C" fn raw_copy(_context: *mut u8, to: *mut u8, from: *const u8, length: u64) {
-    // SAFETY: compiled code has checked both ranges; they may overlap.
+    // SAFETY: both ranges are mapped: the lowering of `array.copy` compares their extents with the heap's end before it calls this
+    // (`move_long` in the jit). They may overlap.
     unsafe { core::ptr::copy(from, to, length as usize) };
 }
 
 /// Fills bytes.
 unsafe extern "C" fn raw_fill(_context: *mut u8, to: *mut u8, byte: u32, length: u64) {
-    // SAFETY: compiled code has checked the range.
+    // SAFETY: the range is that of an object just allocated, which the heap has checked (`zero_elements` in the jit calls this).
     unsafe { core::ptr::write_bytes(to, byte as u8, length as usize) };
 }
 

@@ -1,6 +1,6 @@
 //! A small harness: wat in, calls out, under any collector.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test that has it uses a part")]
 
 use heapwright_gc_heap::{FuncType, HeapConfig, SizingPolicy, ValType};
 use heapwright_jit::abi::Trap;

@@ -2,7 +2,7 @@
 //! program would pass. The numbers are the specification's.
 
 // Each test crate uses a part of this.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, reason = "each test that has it uses a part")]
 
 use heapwright_wasi::{Exit, Import, Perms, WasiCtx};
 use std::path::Path;

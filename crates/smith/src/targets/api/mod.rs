@@ -12,6 +12,7 @@ mod references;
 
 use super::{Outcome, Target as FuzzTarget};
 use crate::oracle::{Setting, is_defect};
+use crate::token::Token;
 use anyhow::{anyhow, bail, ensure};
 use arbitrary::Unstructured;
 use heapwright::{
@@ -87,18 +88,6 @@ pub fn run(bytes: &[u8]) -> Result<Outcome> {
     let dropped = drops.load(Ordering::Relaxed);
     ensure!(made == dropped, "{dropped} of {made} host values were dropped with their stores");
     Ok(Outcome::Checked)
-}
-
-/// A host value that counts its end.
-struct Token {
-    number: u64,
-    drops: Arc<AtomicU64>,
-}
-
-impl Drop for Token {
-    fn drop(&mut self) {
-        self.drops.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 /// A root, under the type that it was got as.
