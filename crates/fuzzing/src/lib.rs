@@ -21,4 +21,4 @@ mod world;
 pub use model::{Object, Ref, Run};
 pub use op::Op;
 pub use program::{Case, Failure, Program};
-pub use world::{KINDS, Kind, Random, Roots, SMALL, World};
+pub use world::{KINDS, Kind, Random, SMALL, World};

@@ -52,7 +52,7 @@ impl Run {
     /// Nothing has happened yet.
     pub fn new(registration: &Registration, config: HeapConfig) -> Run {
         let mut world = World::new(registration, config);
-        world.roots.0 = vec![GcRef::NULL; ROOTS];
+        world.roots = vec![GcRef::NULL; ROOTS];
         let elisions = registration.spec.elide.to_vec();
         Run {
             world,
@@ -173,7 +173,7 @@ impl Run {
     pub fn check(&mut self, settled: bool) {
         let mut places: HashMap<GcRef, usize> = HashMap::new();
         let mut found: Vec<Option<GcRef>> = vec![None; self.objects.len()];
-        let mut pending: Vec<(GcRef, Ref)> = self.world.roots.0.iter().copied().zip(self.roots).collect();
+        let mut pending: Vec<(GcRef, Ref)> = self.world.roots.iter().copied().zip(self.roots).collect();
         let (mut bytes, mut externs) = (0, 0);
         while let Some((r, reference)) = pending.pop() {
             let index = match reference {
@@ -260,29 +260,29 @@ impl Run {
 
     fn ring(&mut self, count: u8) -> Result<(), AllocError> {
         let first = self.world.alloc(Kind::Pair, 0, 1)?;
-        self.world.roots.0.extend([first, first]);
+        self.world.roots.extend([first, first]);
         for i in 1..u32::from(count) {
             let next = self.world.alloc(Kind::Pair, 0, i);
             let next = match next {
                 Ok(next) => next,
                 Err(error) => {
-                    self.world.roots.0.truncate(ROOTS);
+                    self.world.roots.truncate(ROOTS);
                     return Err(error);
                 }
             };
-            let last = self.world.roots.0[ROOTS + 1];
+            let last = self.world.roots[ROOTS + 1];
             self.world.set(last, 1, next);
-            self.world.roots.0[ROOTS + 1] = next;
+            self.world.roots[ROOTS + 1] = next;
         }
-        let (first, last) = (self.world.roots.0[ROOTS], self.world.roots.0[ROOTS + 1]);
+        let (first, last) = (self.world.roots[ROOTS], self.world.roots[ROOTS + 1]);
         self.world.set(last, 2, first);
-        self.world.roots.0.truncate(ROOTS);
+        self.world.roots.truncate(ROOTS);
         Ok(())
     }
 
     fn root(&mut self, root: u8, r: GcRef, reference: Ref) {
         let root = usize::from(root) % ROOTS;
-        self.world.roots.0[root] = r;
+        self.world.roots[root] = r;
         self.roots[root] = reference;
     }
 
@@ -291,14 +291,14 @@ impl Run {
         match usize::from(from) % (ROOTS + 3) {
             12 => (GcRef::NULL, Ref::Null),
             13 | 14 => (GcRef::i31(from.into()), Ref::I31(from.into())),
-            root => (self.world.roots.0[root], self.roots[root]),
+            root => (self.world.roots[root], self.roots[root]),
         }
     }
 
     /// The object that a root, or one after it, holds.
     fn object(&self, root: u8) -> Option<(GcRef, usize)> {
         (0..ROOTS).map(|i| (usize::from(root) + i) % ROOTS).find_map(|root| match self.roots[root] {
-            Ref::Object(index) => Some((self.world.roots.0[root], index)),
+            Ref::Object(index) => Some((self.world.roots[root], index)),
             _ => None,
         })
     }

@@ -5,22 +5,6 @@ use heapwright_gc_heap::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Roots in a vector.
-#[derive(Default)]
-pub struct Roots(
-    /// The references.
-    pub Vec<GcRef>,
-);
-
-impl RootSet for Roots {
-    fn for_each(
-        &mut self,
-        visit: &mut dyn FnMut(RootKind, &mut GcRef) -> Result<(), HeapCorrupted>,
-    ) -> Result<(), HeapCorrupted> {
-        self.0.iter_mut().try_for_each(|root| visit(RootKind::Host, root))
-    }
-}
-
 /// What the objects of the tests look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -92,7 +76,7 @@ pub struct World {
     /// The heap.
     pub heap: Heap,
     /// Its roots.
-    pub roots: Roots,
+    pub roots: Vec<GcRef>,
     /// Its types.
     pub types: Arc<TypeRegistry>,
     ids: [TypeId; KINDS.len()],
@@ -152,7 +136,7 @@ impl World {
         held.push(types.register_exception(&[ValType::I32, ANYREF]).unwrap());
         let mut ids = [types.extern_type(); KINDS.len()];
         held.iter().zip(&mut ids).for_each(|(held, id)| *id = held.ids()[0]);
-        World { heap, roots: Roots::default(), types, ids, dropped: Arc::default(), _held: held }
+        World { heap, roots: Vec::new(), types, ids, dropped: Arc::default(), _held: held }
     }
 
     /// The type of a kind's objects.
@@ -193,11 +177,11 @@ impl World {
 
     /// A new pair with these references.
     pub fn pair(&mut self, payload: u32, first: GcRef, second: GcRef) -> GcRef {
-        let kept = self.roots.0.len();
-        self.roots.0.extend([first, second]);
+        let kept = self.roots.len();
+        self.roots.extend([first, second]);
         let r = self.heap.alloc(self.type_id(Kind::Pair), 0, &mut self.roots).unwrap();
-        let (first, second) = (self.roots.0[kept], self.roots.0[kept + 1]);
-        self.roots.0.truncate(kept);
+        let (first, second) = (self.roots[kept], self.roots[kept + 1]);
+        self.roots.truncate(kept);
         let fields = [Value::I32(payload), Value::Ref(first), Value::Ref(second)];
         for (i, value) in fields.into_iter().enumerate() {
             self.heap.set_field(r, i as u32, value, true).unwrap();

@@ -58,3 +58,13 @@ impl RootSet for NoRoots {
         Ok(())
     }
 }
+
+/// References that the host holds.
+impl RootSet for Vec<GcRef> {
+    fn for_each(
+        &mut self,
+        visit: &mut dyn FnMut(RootKind, &mut GcRef) -> Result<(), HeapCorrupted>,
+    ) -> Result<(), HeapCorrupted> {
+        self.iter_mut().try_for_each(|root| visit(RootKind::Host, root))
+    }
+}

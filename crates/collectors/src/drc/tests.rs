@@ -3,21 +3,10 @@
 use super::*;
 use heapwright_gc_heap::*;
 
-struct Roots(Vec<GcRef>);
-
-impl RootSet for Roots {
-    fn for_each(
-        &mut self,
-        visit: &mut dyn FnMut(RootKind, &mut GcRef) -> Result<(), HeapCorrupted>,
-    ) -> Result<(), HeapCorrupted> {
-        self.0.iter_mut().try_for_each(|root| visit(RootKind::Host, root))
-    }
-}
-
 /// A heap with a pair type (two references) and an array type.
 struct World {
     heap: Heap,
-    roots: Roots,
+    roots: Vec<GcRef>,
     pair: TypeId,
     array: TypeId,
     _held: RegisteredTypes,
@@ -40,7 +29,7 @@ impl World {
         let (pair, array) = (held.ids()[0], held.ids()[1]);
         let memory = HeapMemory::in_vec(config.max as u32);
         let heap = Heap::standalone(config, Box::new(Drc::new()), types, memory).unwrap();
-        World { heap, roots: Roots(Vec::new()), pair, array, _held: held }
+        World { heap, roots: Vec::new(), pair, array, _held: held }
     }
 
     fn pair(&mut self, first: GcRef) -> GcRef {
@@ -84,15 +73,15 @@ fn counts_are_roots_and_references() {
     let parent = world.pair(child);
     world.set(parent, 1, child);
     assert_eq!(world.count_word(parent), count::YOUNG, "stores into young objects are not followed");
-    world.roots.0 = vec![parent, child];
+    world.roots = vec![parent, child];
     world.collect(Cause::Internal);
     assert_eq!((world.count_word(parent), world.count_word(child)), (ROOT, ROOT + 2 * count::ONE));
-    world.roots.0 = vec![parent];
+    world.roots = vec![parent];
     world.set(parent, 1, GcRef::NULL);
     assert_eq!(world.count_word(parent) & count::LOGGED, count::LOGGED);
     world.collect(Cause::Internal);
     assert_eq!((world.count_word(parent), world.count_word(child)), (ROOT, count::ONE));
-    world.roots.0.clear();
+    world.roots.clear();
     let report = world.collect(Cause::Internal);
     assert_eq!((report.bytes_after, report.full), (0, false), "counting alone frees what is not cyclic");
 }
@@ -102,7 +91,7 @@ fn a_stuck_count_is_repaired_by_tracing() {
     let mut world = World::new(CONFIG);
     let child = world.pair(GcRef::NULL);
     let parent = world.pair(child);
-    world.roots.0 = vec![parent];
+    world.roots = vec![parent];
     world.collect(Cause::Internal);
     let stuck = !count::LOGGED;
     world.heap.memory_mut().store_u32(child.raw() + count::COUNT_OFFSET, stuck).unwrap();
@@ -116,7 +105,7 @@ fn a_stuck_count_is_repaired_by_tracing() {
     assert!(world.collect(Cause::Explicit).bytes_after < kept);
 
     let other = world.pair(GcRef::NULL);
-    world.roots.0.push(other);
+    world.roots.push(other);
     world.collect(Cause::Internal);
     world.heap.memory_mut().store_u32(other.raw() + count::COUNT_OFFSET, stuck).unwrap();
     world.collect(Cause::Explicit);
@@ -129,12 +118,12 @@ fn a_large_array_is_logged_by_chunks_first() {
     const LENGTH: u32 = 64 * 20;
     let mut world = World::new(CONFIG);
     let array = world.array(LENGTH);
-    world.roots.0 = vec![array];
+    world.roots = vec![array];
     world.collect(Cause::Internal);
     for _ in 0..3 {
         let element = world.pair(GcRef::NULL);
         let mut stores = 0;
-        while world.count_word(world.roots.0[0]) & count::LOGGED == 0 {
+        while world.count_word(world.roots[0]) & count::LOGGED == 0 {
             world.set_at(array, stores * 7 % LENGTH, element);
             stores += 1;
             assert!(stores <= 20, "as many calls as there are chunks");
@@ -157,7 +146,7 @@ fn stores_without_barrier_break_the_counts() {
     let mut world = World::new(CONFIG);
     let child = world.pair(GcRef::NULL);
     let parent = world.pair(child);
-    world.roots.0 = vec![parent];
+    world.roots = vec![parent];
     world.collect(Cause::Internal);
     let field = SPEC.header_layout().bytes();
     world.heap.memory_mut().store_u32(parent.raw() + field, 0).unwrap();
@@ -168,7 +157,7 @@ fn stores_without_barrier_break_the_counts() {
     // A second store into a large array without the barrier: another chunk.
     let mut world = World::new(CONFIG);
     let array = world.array(1000);
-    world.roots.0 = vec![array];
+    world.roots = vec![array];
     world.collect(Cause::Internal);
     let lost = world.pair(GcRef::NULL);
     world.set_at(array, 0, GcRef::i31(1));
@@ -183,15 +172,15 @@ fn cycles_are_traced_before_the_heap_grows() {
     // Not the policy that looks at the clock: only what does not fit makes this heap grow.
     let mut world = World::new(HeapConfig { max: 64 << 20, sizing: SizingPolicy::Fixed, ..CONFIG });
     let live = world.array(20_000);
-    world.roots.0 = vec![live, GcRef::NULL];
+    world.roots = vec![live, GcRef::NULL];
     let rounds = if cfg!(miri) { 1000 } else { 3_000_000 };
     for _ in 0..rounds {
         let ring = world.pair(GcRef::NULL);
         world.set(ring, 1, ring);
-        world.roots.0[1] = ring;
+        world.roots[1] = ring;
         // Kept by an old object for a while, so that it becomes old itself.
-        let live = world.roots.0[0];
-        let ring = world.roots.0[1];
+        let live = world.roots[0];
+        let ring = world.roots[1];
         world.set_at(live, ring.raw() / 8 % 20_000, ring);
     }
     assert!(world.heap.capacity() <= 4 << 20, "{} KiB", world.heap.capacity() >> 10);
@@ -206,7 +195,7 @@ fn unused_memory_holds_no_object() {
     for (i, word) in [world.pair.0, count::YOUNG, 0, 0].into_iter().enumerate() {
         world.heap.memory_mut().store_u32(unused + 4 * i as u32, word).unwrap();
     }
-    world.roots.0 = vec![r, GcRef::from_raw(unused)];
+    world.roots = vec![r, GcRef::from_raw(unused)];
     assert!(world.heap.collect(Cause::Internal, &mut world.roots).is_err());
 }
 
@@ -218,17 +207,17 @@ fn the_smallest_gaps_serve_as_a_last_resort() {
         for field in [0, 1] {
             world.heap.set_field(r, field, Value::Ref(GcRef::NULL), true).unwrap();
         }
-        world.roots.0.push(r);
+        world.roots.push(r);
     }
-    let all = world.roots.0.len();
+    let all = world.roots.len();
     let mut keep = false;
-    world.roots.0.retain(|_| {
+    world.roots.retain(|_| {
         keep = !keep;
         keep
     });
     for _ in 0..all / 2 {
         let r = world.pair(GcRef::NULL);
-        world.roots.0.push(r);
+        world.roots.push(r);
     }
     assert_eq!(world.collect(Cause::Explicit).bytes_after, world.heap.capacity() / 16 * 16);
 }

@@ -9,21 +9,9 @@ use std::sync::Arc;
 const MB: u64 = 1 << 20;
 const ANY: ValType = ValType::Ref(RefType { nullable: true, heap: HeapType::Abstract(AbstractHeapType::Any) });
 
-#[derive(Default)]
-struct Roots(Vec<GcRef>);
-
-impl RootSet for Roots {
-    fn for_each(
-        &mut self,
-        visit: &mut dyn FnMut(RootKind, &mut GcRef) -> Result<(), HeapCorrupted>,
-    ) -> Result<(), HeapCorrupted> {
-        self.0.iter_mut().try_for_each(|root| visit(RootKind::Host, root))
-    }
-}
-
 struct World {
     heap: Heap,
-    roots: Roots,
+    roots: Vec<GcRef>,
     /// An `i32` and two references.
     pair: TypeId,
     refs: TypeId,
@@ -58,7 +46,7 @@ impl World {
             .map(|composite| RecGroup { types: [SubType { is_final: true, supertype: None, composite }].into() });
         let held = types.register(&groups).unwrap();
         let &[pair, refs, bytes] = held.ids() else { unreachable!("three types") };
-        World { heap, roots: Roots::default(), pair, refs, bytes, _held: held }
+        World { heap, roots: Vec::new(), pair, refs, bytes, _held: held }
     }
 
     fn pair(&mut self, id: u32) -> GcRef {
@@ -77,12 +65,12 @@ impl World {
     }
 
     fn rooted(&mut self, r: GcRef) -> usize {
-        self.roots.0.push(r);
-        self.roots.0.len() - 1
+        self.roots.push(r);
+        self.roots.len() - 1
     }
 
     fn set(&mut self, object: usize, field: u32, value: GcRef) {
-        self.heap.set_field(self.roots.0[object], field, Value::Ref(value), false).unwrap();
+        self.heap.set_field(self.roots[object], field, Value::Ref(value), false).unwrap();
     }
 
     fn get(&mut self, object: GcRef, field: u32) -> GcRef {
@@ -140,25 +128,25 @@ fn an_object_is_promoted_when_it_has_survived_twice() {
     world.rooted(first);
     assert!(world.eden().contains(first.raw()));
     assert_eq!(world.minor().bytes_copied, 16);
-    let once = world.roots.0[0];
+    let once = world.roots[0];
     assert!(world.is_young(once) && !world.eden().contains(once.raw()));
     // A younger one beside it keeps its own age.
     let second = world.pair(2);
     world.rooted(second);
     assert_eq!(world.minor().bytes_copied, 32);
-    assert!(!world.is_young(world.roots.0[0]) && world.is_young(world.roots.0[1]));
+    assert!(!world.is_young(world.roots[0]) && world.is_young(world.roots[1]));
     assert_eq!(world.minor().bytes_copied, 16);
-    assert!(!world.is_young(world.roots.0[1]));
+    assert!(!world.is_young(world.roots[1]));
     // Old objects are left alone.
     assert_eq!(world.minor().bytes_copied, 0);
-    assert_eq!([world.roots.0[0], world.roots.0[1]].map(|r| world.id(r)), [1, 2]);
+    assert_eq!([world.roots[0], world.roots[1]].map(|r| world.id(r)), [1, 2]);
     // What dies in the survivor space is not promoted.
     for id in 0..1000 {
         let r = world.pair(id);
         world.rooted(r);
     }
     world.minor();
-    world.roots.0.truncate(2);
+    world.roots.truncate(2);
     assert_eq!(world.minor().bytes_copied, 0);
     assert_eq!(world.heap.space().used, 32);
 }
@@ -178,8 +166,8 @@ fn survivors_that_do_not_fit_are_promoted() {
     let before = world.heap.space().used;
     world.minor();
     assert_eq!(world.heap.space().used, before);
-    let young = world.roots.0.iter().filter(|r| world.is_young(**r)).count();
-    assert!(young > 10_000 && young < world.roots.0.len() - 10_000, "{young}");
+    let young = world.roots.iter().filter(|r| world.is_young(**r)).count();
+    assert!(young > 10_000 && young < world.roots.len() - 10_000, "{young}");
 }
 
 #[test]
@@ -192,10 +180,10 @@ fn the_barrier_appends_a_slot_once() {
     let young = world.pair(1);
     let young = world.rooted(young);
     assert_eq!(world.appended(), 0);
-    let value = world.roots.0[young];
+    let value = world.roots[young];
     // Young into young, old into old, no object into old: nothing to remember.
     world.set(young, 1, value);
-    let itself = world.roots.0[old];
+    let itself = world.roots[old];
     for value in [itself, GcRef::NULL, GcRef::i31(5)] {
         world.set(old, 1, value);
     }
@@ -206,13 +194,13 @@ fn the_barrier_appends_a_slot_once() {
     assert_eq!(world.appended(), 1);
     world.set(old, 2, value);
     assert_eq!(world.appended(), 2);
-    world.roots.0.truncate(1);
+    world.roots.truncate(1);
     // Found through the slots alone, twice, and let go when it is old.
     for round in 0..3 {
         let report = world.minor();
         assert_eq!(report.objects_visited, u64::from(round < 2));
-        let kept = world.get(world.roots.0[0], 1);
-        assert_eq!(world.get(world.roots.0[0], 2), kept);
+        let kept = world.get(world.roots[0], 1);
+        assert_eq!(world.get(world.roots[0], 2), kept);
         assert_eq!((world.id(kept), world.is_young(kept)), (1, round < 1));
     }
 }
@@ -229,7 +217,7 @@ fn an_i31_is_not_taken_for_a_young_object() {
     assert!(look_alike.is_i31() && world.is_young(look_alike));
     // As compiled code stores it: elided.
     assert!(SPEC.elide.contains(&Elision::I31Stored));
-    let slot = world.roots.0[old].raw();
+    let slot = world.roots[old].raw();
     for at in [slot + 8, slot + 12] {
         world.heap.memory_mut().store_u32(at, look_alike.raw()).unwrap();
     }
@@ -237,8 +225,8 @@ fn an_i31_is_not_taken_for_a_young_object() {
     world.set(old, 1, young);
     world.set(old, 2, young);
     world.minor();
-    let kept = world.get(world.roots.0[old], 1);
-    assert_eq!((world.id(kept), world.get(world.roots.0[old], 2)), (3, kept));
+    let kept = world.get(world.roots[old], 1);
+    assert_eq!((world.id(kept), world.get(world.roots[old], 2)), (3, kept));
 }
 
 #[test]
@@ -247,16 +235,16 @@ fn a_full_buffer_is_emptied_and_duplicates_go() {
     const LENGTH: u32 = 20_000;
     let table = world.array(world.refs, LENGTH);
     let table = world.rooted(table);
-    assert!(!world.is_young(world.roots.0[table]));
+    assert!(!world.is_young(world.roots[table]));
     world.minor();
     for round in 0..if cfg!(miri) { 2 } else { 50 } {
         for i in 0..LENGTH {
-            let value = if i % 64 == 0 { world.pair(i) } else { world.roots.0.last().copied().unwrap() };
+            let value = if i % 64 == 0 { world.pair(i) } else { world.roots.last().copied().unwrap() };
             if i % 64 == 0 {
-                world.roots.0.truncate(1);
+                world.roots.truncate(1);
                 world.rooted(value);
             }
-            let table = world.roots.0[table];
+            let table = world.roots[table];
             // Null in between, so that each store is one more entry.
             world.heap.set_element(table, i, Value::Ref(GcRef::NULL), false).unwrap();
             world.heap.set_element(table, i, Value::Ref(value), false).unwrap();
@@ -265,10 +253,10 @@ fn a_full_buffer_is_emptied_and_duplicates_go() {
             world.collect(Cause::AllocationFailure);
         }
     }
-    world.roots.0.truncate(1);
+    world.roots.truncate(1);
     world.collect(Cause::Explicit);
     for i in 0..LENGTH {
-        let Value::Ref(r) = world.heap.get_element(world.roots.0[0], i).unwrap() else { panic!("a reference") };
+        let Value::Ref(r) = world.heap.get_element(world.roots[0], i).unwrap() else { panic!("a reference") };
         assert_eq!(world.id(r), i / 64 * 64);
     }
 }
@@ -277,7 +265,7 @@ fn a_full_buffer_is_emptied_and_duplicates_go() {
 fn bulk_stores_are_remembered_by_object() {
     let mut world = World::fixed(16 * MB);
     for length in [100, 30_000] {
-        world.roots.0.clear();
+        world.roots.clear();
         let array = world.array(world.refs, length);
         let array = world.rooted(array);
         world.minor();
@@ -286,15 +274,15 @@ fn bulk_stores_are_remembered_by_object() {
         let source = world.rooted(source);
         for i in 0..10 {
             let r = world.pair(i);
-            world.heap.set_element(world.roots.0[source], i, Value::Ref(r), true).unwrap();
+            world.heap.set_element(world.roots[source], i, Value::Ref(r), true).unwrap();
         }
-        let (to, from) = (world.roots.0[array], world.roots.0[source]);
+        let (to, from) = (world.roots[array], world.roots[source]);
         assert!(!world.is_young(to) && world.is_young(from));
         world.heap.array_copy(to, 50, from, 0, 10).unwrap();
         world.heap.array_copy(to, 70, from, 0, 10).unwrap();
         let filler = world.pair(99);
-        world.heap.array_fill(world.roots.0[array], 20, Value::Ref(filler), 5, false).unwrap();
-        world.roots.0.truncate(1);
+        world.heap.array_fill(world.roots[array], 20, Value::Ref(filler), 5, false).unwrap();
+        world.roots.truncate(1);
         for _ in 0..3 {
             world.minor();
             for i in 0..25 {
@@ -305,7 +293,7 @@ fn bulk_stores_are_remembered_by_object() {
                 } else {
                     55 + i
                 };
-                let Value::Ref(r) = world.heap.get_element(world.roots.0[0], index).unwrap() else { panic!() };
+                let Value::Ref(r) = world.heap.get_element(world.roots[0], index).unwrap() else { panic!() };
                 assert_eq!(world.id(r), if i < 5 { 99 } else { (i - 5) % 10 });
             }
         }
@@ -327,10 +315,10 @@ fn large_objects_stay_where_they_are() {
     }
     for cause in [Cause::AllocationFailure, Cause::Explicit, Cause::LastResort] {
         world.collect(cause);
-        assert_eq!(world.roots.0, places);
+        assert_eq!(world.roots, places);
     }
     let used = world.heap.space().used;
-    world.roots.0.truncate(3);
+    world.roots.truncate(3);
     // Not by a minor collection.
     world.minor();
     assert_eq!(world.heap.space().used, used);
@@ -345,13 +333,13 @@ fn a_fresh_large_array_counts_as_remembered() {
     let young = world.pair(5);
     let young = world.rooted(young);
     let array = world.heap.alloc(world.refs, 50_000, &mut world.roots).unwrap();
-    let value = Value::Ref(world.roots.0[young]);
+    let value = Value::Ref(world.roots[young]);
     world.heap.array_fill(array, 0, value, 50_000, true).unwrap();
     assert_eq!(world.appended(), 0);
-    world.roots.0 = vec![array];
+    world.roots = vec![array];
     for _ in 0..3 {
         world.minor();
-        let Value::Ref(r) = world.heap.get_element(world.roots.0[0], 49_999).unwrap() else { panic!("a reference") };
+        let Value::Ref(r) = world.heap.get_element(world.roots[0], 49_999).unwrap() else { panic!("a reference") };
         assert_eq!(world.id(r), 5);
     }
 }
@@ -378,14 +366,14 @@ fn compaction_goes_around_large_objects() {
     for round in 0..4 {
         world.collect(if round % 2 == 0 { Cause::LastResort } else { Cause::AllocationFailure });
         for &(bytes, holder) in &large {
-            assert_eq!(world.get(world.roots.0[holder], 1), bytes);
+            assert_eq!(world.get(world.roots[holder], 1), bytes);
         }
         for (at, &id) in ids.iter().enumerate() {
-            let r = world.roots.0[at];
+            let r = world.roots[at];
             assert_eq!(world.id(r), id);
         }
     }
-    world.roots.0.truncate(10);
+    world.roots.truncate(10);
     world.collect(Cause::Explicit);
     assert_eq!(world.heap.space().used, 160);
 }
@@ -418,16 +406,16 @@ fn a_tight_heap_can_be_filled() {
             assert!(world.collect(Cause::AllocationFailure).full);
             // Every second one goes.
             let mut keep = false;
-            world.roots.0.retain(|_| {
+            world.roots.retain(|_| {
                 keep = !keep;
                 keep
             });
         }
-        for at in 0..world.roots.0.len() {
-            assert_eq!(world.id(world.roots.0[at]), 7);
+        for at in 0..world.roots.len() {
+            assert_eq!(world.id(world.roots[at]), 7);
         }
         // With room again, minor collections resume where the heap is large enough for any.
-        world.roots.0.truncate(5);
+        world.roots.truncate(5);
         world.collect(Cause::Explicit);
         for _ in 0..2 * bytes / 16 {
             world.pair(0);
@@ -447,11 +435,11 @@ fn eden_moves_between_large_objects() {
             Err(other) => panic!("{other:?}"),
         };
     }
-    let large = world.roots.0.len();
+    let large = world.roots.len();
     assert!(large > 25, "{large}");
     // Every third one goes, and the gaps fill with small objects.
     for at in (0..large).step_by(3) {
-        world.roots.0[at] = GcRef::NULL;
+        world.roots[at] = GcRef::NULL;
     }
     let mut count = 0;
     while let Ok(r) = world.heap.alloc(world.pair, 0, &mut world.roots) {
@@ -465,7 +453,7 @@ fn eden_moves_between_large_objects() {
     assert!(u64::from(count) * 16 > MB / 3, "{count}");
     world.heap.verify(&mut world.roots).unwrap();
     for i in 0..count {
-        let r = world.roots.0[large + i as usize];
+        let r = world.roots[large + i as usize];
         assert_eq!(world.id(r), i);
     }
 }
@@ -481,7 +469,7 @@ fn eden_grows_with_the_heap() {
     }
     world.collect(Cause::Explicit);
     assert!(world.eden().len() >= FIRST_EDEN);
-    world.roots.0.clear();
+    world.roots.clear();
     world.collect(Cause::Explicit);
     assert_eq!(world.heap.space().used, 0);
 }
@@ -491,9 +479,9 @@ fn eden_grows_with_the_heap() {
 fn promoted_garbage_is_not_known_to_live() {
     let mut world = World::fixed(64 * MB);
     let live: u32 = if cfg!(miri) { 1500 } else { 20_000 };
-    world.roots.0 = vec![GcRef::NULL; live as usize];
+    world.roots = vec![GcRef::NULL; live as usize];
     for i in 0..live {
-        world.roots.0[i as usize] = world.pair(i);
+        world.roots[i as usize] = world.pair(i);
     }
     world.collect(Cause::Explicit);
     let live_bytes = world.heap.space().used;
@@ -502,7 +490,7 @@ fn promoted_garbage_is_not_known_to_live() {
         // Each lives through three collections: long enough to be promoted.
         for part in 0..3 {
             for i in (part..live).step_by(3) {
-                world.roots.0[i as usize] = world.pair(round);
+                world.roots[i as usize] = world.pair(round);
             }
             let report = world.minor();
             assert!(report.partial && report.bytes_after <= 2 * live_bytes, "{report:?}");
@@ -522,9 +510,9 @@ fn a_live_heap_takes_little_more_than_its_data() {
         world.rooted(GcRef::NULL);
         for i in 0..if cfg!(miri) { 1000 } else { 1_500_000 } {
             let r = world.pair(i);
-            let list = world.roots.0[0];
+            let list = world.roots[0];
             world.heap.set_field(r, 1, Value::Ref(list), true).unwrap();
-            world.roots.0[0] = r;
+            world.roots[0] = r;
             world.pair(i);
         }
         world.heap.stats().peak_committed
@@ -562,7 +550,7 @@ fn a_forged_slot_is_an_error() {
         world.minor();
         let young = world.pair(1);
         world.set(old, 1, young);
-        world.heap.memory_mut().store_u32(world.roots.0[old].raw() + 8, young.raw() + forged).unwrap();
+        world.heap.memory_mut().store_u32(world.roots[old].raw() + 8, young.raw() + forged).unwrap();
         assert!(world.heap.collect(Cause::AllocationFailure, &mut world.roots).is_err());
     }
 }

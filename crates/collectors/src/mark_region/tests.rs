@@ -4,20 +4,9 @@ use super::geometry::{BASE, BLOCK, LINE, LINES, MAX_MEDIUM};
 use super::*;
 use heapwright_gc_heap::*;
 
-struct Roots(Vec<GcRef>);
-
-impl RootSet for Roots {
-    fn for_each(
-        &mut self,
-        visit: &mut dyn FnMut(RootKind, &mut GcRef) -> Result<(), HeapCorrupted>,
-    ) -> Result<(), HeapCorrupted> {
-        self.0.iter_mut().try_for_each(|root| visit(RootKind::Host, root))
-    }
-}
-
 struct World {
     heap: Heap,
-    roots: Roots,
+    roots: Vec<GcRef>,
     bytes: TypeId,
     refs: TypeId,
     _types: RegisteredTypes,
@@ -37,7 +26,7 @@ impl World {
         let held = types.register(&groups).unwrap();
         let memory = if cfg!(miri) { HeapMemory::in_vec(config.max as u32) } else { HeapMemory::reserve().unwrap() };
         let heap = Heap::standalone(config, Box::new(MarkRegion::new()), types, memory).unwrap();
-        World { heap, roots: Roots(vec![]), bytes: held.ids()[0], refs: held.ids()[1], _types: held }
+        World { heap, roots: vec![], bytes: held.ids()[0], refs: held.ids()[1], _types: held }
     }
 
     /// A heap that stays at `size` bytes.
@@ -55,7 +44,7 @@ impl World {
     /// The same, as a root.
     fn keep(&mut self, size: u32, tag: u8) -> u32 {
         let r = self.bytes(size, tag);
-        self.roots.0.push(r);
+        self.roots.push(r);
         r.raw()
     }
 
@@ -93,7 +82,7 @@ fn free_lines_are_used_again_in_order() {
         assert_eq!(world.keep(LINE, i as u8), line(0, i));
     }
     for gone in [100, 4, 3] {
-        world.roots.0.remove(gone);
+        world.roots.remove(gone);
     }
     let report = world.collect(Cause::Internal);
     assert_eq!((report.bytes_copied, report.bytes_after), (0, u64::from((LINES - 3) * LINE)));
@@ -102,7 +91,7 @@ fn free_lines_are_used_again_in_order() {
     let places = [96, 256, 160, 64, 192, 200].map(|size| world.bytes(size, 1).raw());
     let expected = [line(0, 3), line(0, 3) + 96, line(0, 4) + 96, line(0, 100), line(0, 100) + 64, line(1, 0)];
     assert_eq!(places, expected);
-    for (i, &r) in world.roots.0.clone().iter().enumerate() {
+    for (i, &r) in world.roots.clone().iter().enumerate() {
         let tag = i + usize::from(i >= 3) * 2 + usize::from(i >= 98);
         world.check(r, tag as u8);
     }
@@ -118,8 +107,8 @@ fn an_object_over_several_lines_holds_them_all() {
     world.bytes(3000, 0);
     world.collect(Cause::Internal);
     assert_eq!(world.bytes(LINE, 1).raw(), BASE + 4 * LINE);
-    world.check(world.roots.0[0], 9);
-    world.roots.0.clear();
+    world.check(world.roots[0], 9);
+    world.roots.clear();
     world.collect(Cause::Internal);
     assert_eq!(world.bytes(LINE, 1).raw(), BASE);
 }
@@ -131,7 +120,7 @@ fn medium_objects_leave_small_holes_open() {
         world.keep(LINE, i as u8);
     }
     // A hole of two lines.
-    world.roots.0.drain(10..12);
+    world.roots.drain(10..12);
     world.collect(Cause::Internal);
     let first = world.bytes(64, 0).raw();
     let medium = world.bytes(3 * LINE, 0).raw();
@@ -157,18 +146,18 @@ fn large_objects_have_blocks_of_their_own() {
     for _ in 0..3 {
         let report = world.collect(Cause::LastResort);
         assert_eq!(report.bytes_after, sizes.iter().map(|size| u64::from(*size)).sum::<u64>());
-        assert_eq!(world.roots.0.iter().map(|r| r.raw()).collect::<Vec<_>>(), places, "large objects never move");
+        assert_eq!(world.roots.iter().map(|r| r.raw()).collect::<Vec<_>>(), places, "large objects never move");
     }
     for i in 0..4 {
-        world.check(world.roots.0[i], 7);
+        world.check(world.roots[i], 7);
     }
     // One that goes leaves its blocks, all of them, and no others.
-    world.roots.0.remove(3);
+    world.roots.remove(3);
     let before = world.heap.space().free;
     world.collect(Cause::Internal);
     assert!(world.heap.space().free >= before + u64::from(4 * BLOCK));
     assert_eq!(world.keep(5 * BLOCK, 8), places[3]);
-    world.check(world.roots.0[0], 7);
+    world.check(world.roots[0], 7);
 }
 
 #[test]
@@ -176,17 +165,17 @@ fn sparse_blocks_are_evacuated() {
     let mut world = World::fixed(MB);
     let table = world.heap.alloc(world.refs, 1000, &mut world.roots).unwrap();
     world.heap.array_fill(table, 0, Value::Ref(GcRef::NULL), 1000, true).unwrap();
-    world.roots.0.push(table);
+    world.roots.push(table);
     world.one_in_each_line(16, 1000);
     // Named by a root and by a slot; both have to follow.
     for i in 0..1000 {
-        let (table, r) = (world.roots.0[0], world.roots.0[1 + i]);
+        let (table, r) = (world.roots[0], world.roots[1 + i]);
         world.heap.set_element(table, i as u32, Value::Ref(r), false).unwrap();
     }
-    let before = world.roots.0.clone();
+    let before = world.roots.clone();
     let report = world.collect(Cause::Internal);
     assert_eq!(report.bytes_copied, 0, "nothing was known of the heap");
-    assert_eq!(world.roots.0, before);
+    assert_eq!(world.roots, before);
     let stuck = world.heap.space();
     assert!(stuck.used + stuck.free < MB * 3 / 4);
 
@@ -197,9 +186,9 @@ fn sparse_blocks_are_evacuated() {
     let space = world.heap.space();
     assert!(space.used == stuck.used && space.free > stuck.free + 200 * u64::from(LINE));
     for i in 0..1000 {
-        let r = world.roots.0[1 + i];
+        let r = world.roots[1 + i];
         assert_ne!(r, before[1 + i]);
-        let table = world.roots.0[0];
+        let table = world.roots[0];
         assert_eq!(world.heap.get_element(table, i as u32).unwrap(), Value::Ref(r));
         world.check(r, i as u8);
     }
@@ -213,7 +202,7 @@ fn a_heap_of_sparse_lines_is_not_out_of_memory() {
     let mut world = World::fixed(MB);
     let lines = (MB / u64::from(LINE)) as u32;
     world.one_in_each_line(16, lines);
-    let count = world.roots.0.len();
+    let count = world.roots.len();
     // 64 KiB live. Room for as much again in small pieces, and for 600 KiB in one.
     for i in 0..10_000 {
         world.bytes(64, 0);
@@ -223,7 +212,7 @@ fn a_heap_of_sparse_lines_is_not_out_of_memory() {
     }
     world.bytes(600 << 10, 0);
     for i in 0..count {
-        let r = world.roots.0[i];
+        let r = world.roots[i];
         assert_eq!(world.heap.array_length(r).unwrap(), 8);
         world.check(r, i as u8);
     }
@@ -240,13 +229,13 @@ fn neighbouring_blocks_are_emptied_for_a_large_object() {
             break;
         }
     }
-    let kept = world.roots.0.len();
+    let kept = world.roots.len();
     assert!(kept >= 28);
     let r = world.bytes(6 * BLOCK, 1);
-    world.roots.0.push(r);
+    world.roots.push(r);
     world.heap.verify(&mut world.roots).unwrap();
     for i in 0..kept {
-        world.check(world.roots.0[i], i as u8);
+        world.check(world.roots[i], i as u8);
     }
 }
 
@@ -258,13 +247,13 @@ fn zeal_moves_in_turns() {
         world.keep(16 + i % 300 / 8 * 8, i as u8);
     }
     for cycle in 0..6 {
-        let before = world.roots.0.clone();
+        let before = world.roots.clone();
         let report = world.collect(Cause::Internal);
-        let moved = world.roots.0.iter().zip(&before).filter(|(now, then)| now != then).count();
+        let moved = world.roots.iter().zip(&before).filter(|(now, then)| now != then).count();
         assert_eq!(moved, if cycle % 2 == 0 { 500 } else { 0 });
         assert_eq!(report.bytes_copied != 0, cycle % 2 == 0);
         for i in 0..500 {
-            world.check(world.roots.0[i], i as u8);
+            world.check(world.roots[i], i as u8);
         }
     }
 }
@@ -277,12 +266,12 @@ fn freed_memory_is_poisoned_under_zeal() {
     let poisoned = |world: &World, at: u32| world.heap.memory().load_u32(at).unwrap() == 0xdada_dada;
     for _ in 0..2 {
         world.collect(Cause::Internal);
-        let old_place_is_free = world.roots.0[0].raw() != kept;
+        let old_place_is_free = world.roots[0].raw() != kept;
         assert_eq!(poisoned(&world, kept), old_place_is_free);
         assert!(poisoned(&world, dead) && poisoned(&world, dead + 60));
         assert!(poisoned(&world, large) && poisoned(&world, large + 2 * BLOCK - 4));
     }
-    world.check(world.roots.0[0], 1);
+    world.check(world.roots[0], 1);
 }
 
 #[test]
@@ -293,7 +282,7 @@ fn memory_of_any_size_is_used_and_grows() {
         let mut live = 0;
         loop {
             match world.heap.alloc(world.bytes, 56, &mut world.roots) {
-                Ok(r) => world.roots.0.push(r),
+                Ok(r) => world.roots.push(r),
                 Err(AllocError::OutOfMemory { .. }) => break,
                 Err(error) => panic!("{error:?}"),
             }
@@ -301,7 +290,7 @@ fn memory_of_any_size_is_used_and_grows() {
         }
         assert!(live >= max * 15 / 16, "{live} of {max}");
         assert_eq!(world.collect(Cause::Explicit).bytes_after, live);
-        world.roots.0.clear();
+        world.roots.clear();
         world.collect(Cause::Explicit);
         assert_eq!(world.heap.space().used, 0);
     }
@@ -350,7 +339,7 @@ fn forged_words_are_noticed() {
     for (root, word, value) in [(0, 4, 2 * BLOCK), (8, 0, 0), (BLOCK, 0, 0)] {
         let mut world = World::fixed(MB);
         let large = world.keep(BLOCK + 8, 0);
-        world.roots.0.push(GcRef::from_raw(large + root));
+        world.roots.push(GcRef::from_raw(large + root));
         if root == 0 {
             world.heap.memory_mut().store_u32(large + word, value).unwrap();
         } else {
@@ -369,14 +358,14 @@ fn a_reference_to_free_lines_is_noticed() {
     let in_a_live_line = world.keep(64, 3);
     world.collect(Cause::Internal);
     // Its header is still there. All its lines but the middle one are kept by others.
-    world.roots.0.push(dead);
+    world.roots.push(dead);
     assert!(world.heap.memory().load_u32(dead.raw()).is_ok() && in_a_live_line > dead.raw());
     assert!(world.heap.verify(&mut world.roots).is_err());
     let mut world = World::fixed(MB);
     world.keep(64, 1);
     let dead = world.bytes(2 * LINE, 2);
     world.collect(Cause::Internal);
-    world.roots.0.push(dead);
+    world.roots.push(dead);
     assert!(world.heap.collect(Cause::Internal, &mut world.roots).is_err());
 }
 
@@ -396,7 +385,7 @@ fn churn_of_all_sizes() {
         90..98 => 264 + r % 1000 * 8,
         _ => MAX_MEDIUM + 8 + r % 5000 * 8,
     };
-    world.roots.0.resize(2000, GcRef::NULL);
+    world.roots.resize(2000, GcRef::NULL);
     let mut model = vec![0; 2000];
     let total = if cfg!(miri) { MB / 2 } else { 256 * MB };
     while world.heap.stats().bytes_allocated < total {
@@ -405,11 +394,11 @@ fn churn_of_all_sizes() {
         // Few of the large ones are kept.
         if next(8) == 0 && (class < 97 || next(20) == 0) {
             let at = next(2000) as usize;
-            (world.roots.0[at], model[at]) = (object, tag);
+            (world.roots[at], model[at]) = (object, tag);
         }
     }
     for (at, &tag) in model.iter().enumerate() {
-        if let r @ GcRef { .. } = world.roots.0[at]
+        if let r @ GcRef { .. } = world.roots[at]
             && r.is_object()
         {
             world.check(r, tag);

@@ -9,28 +9,28 @@ fn churn(registration: &Registration, max: u64, sizing: SizingPolicy, total: u64
     const TABLE: u32 = 2000;
     let mut world = World::new(registration, HeapConfig { initial: 1 << 20, max, sizing, zeal: 0 });
     let table = world.alloc(Kind::Refs, TABLE, 0).unwrap();
-    world.roots.0.push(table);
+    world.roots.push(table);
     let mut random = Random::new(11);
     let mut steps = 0;
     while world.heap.stats().bytes_allocated < total {
         steps += 1;
         // A ring of a few pairs, each with some bytes.
-        world.roots.0.truncate(1);
+        world.roots.truncate(1);
         let bytes = world.alloc(Kind::Bytes, 40 + random.below(100), 1).unwrap();
         let first = world.pair(0, bytes, GcRef::NULL);
-        world.roots.0.extend([first, first]);
+        world.roots.extend([first, first]);
         for i in 0..random.below(6) {
             let next = world.pair(i, GcRef::NULL, GcRef::NULL);
-            let last = world.roots.0[2];
+            let last = world.roots[2];
             world.set(last, 2, next);
-            world.roots.0[2] = next;
+            world.roots[2] = next;
         }
         if steps % 3 == 0 {
-            let (first, last) = (world.roots.0[1], world.roots.0[2]);
+            let (first, last) = (world.roots[1], world.roots[2]);
             world.set(last, 2, first);
         }
         if steps % 50 == 0 {
-            let (table, first) = (world.roots.0[0], world.roots.0[1]);
+            let (table, first) = (world.roots[0], world.roots[1]);
             world.set_at(table, random.below(TABLE), first);
         }
         if steps % 5000 == 0 {
@@ -39,7 +39,7 @@ fn churn(registration: &Registration, max: u64, sizing: SizingPolicy, total: u64
         }
     }
     world.heap.verify(&mut world.roots).unwrap();
-    world.roots.0.truncate(1);
+    world.roots.truncate(1);
     world.settle();
     assert!(world.heap.stats().peak_committed <= max);
 }
@@ -75,12 +75,12 @@ pub(super) fn only_rings(registration: &'static Registration) {
     }
     let config = HeapConfig { initial: 1 << 20, max: 4 << 20, sizing: SizingPolicy::Growing, zeal: 0 };
     let mut world = World::new(registration, config);
-    world.roots.0.push(GcRef::NULL);
+    world.roots.push(GcRef::NULL);
     for i in 0..if cfg!(miri) { 1000 } else { 400_000 } {
         let ring = world.pair(i, GcRef::NULL, GcRef::NULL);
         world.set(ring, 1, ring);
         // Held over the next allocations, so that every collection finds some young rings alive.
-        world.roots.0[0] = world.pair(i, ring, ring);
+        world.roots[0] = world.pair(i, ring, ring);
     }
     assert_eq!(world.settle().objects, 2);
 }
@@ -95,14 +95,14 @@ pub(super) fn a_deep_stack_of_roots(registration: &'static Registration) {
     let depth = if cfg!(miri) { 100 } else { 50_000 };
     for round in 0..4u32 {
         for i in 0..depth {
-            let below = world.roots.0.last().copied().unwrap_or_default();
+            let below = world.roots.last().copied().unwrap_or_default();
             let frame = world.pair(i, below, GcRef::NULL);
-            world.roots.0.push(frame);
+            world.roots.push(frame);
             world.pair(0, GcRef::NULL, GcRef::NULL);
         }
         world.collect(Cause::Internal);
         let keep = (depth / 4 * round) as usize;
-        world.roots.0.truncate(keep);
+        world.roots.truncate(keep);
         world.collect(Cause::Internal);
         assert_eq!(world.settle().objects, keep as u64);
     }

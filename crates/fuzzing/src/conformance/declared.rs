@@ -19,16 +19,16 @@ pub(super) fn objects_move_only_if_declared(registration: &'static Registration)
     for i in 0..200 {
         let r = world.pair(i, GcRef::i31(i), GcRef::NULL);
         if i % 3 == 0 {
-            world.roots.0.push(r);
+            world.roots.push(r);
         }
     }
     for cause in [Cause::Internal, Cause::Explicit, Cause::AllocationFailure, Cause::LastResort] {
-        let before = world.roots.0.clone();
+        let before = world.roots.clone();
         world.collect(cause);
         if registration.spec.moves == Moves::Never {
-            assert_eq!(world.roots.0, before);
+            assert_eq!(world.roots, before);
         }
-        for (i, r) in world.roots.0.clone().into_iter().enumerate() {
+        for (i, r) in world.roots.clone().into_iter().enumerate() {
             assert_eq!(world.field(r, 1), GcRef::i31(3 * i as u32));
         }
     }
@@ -45,13 +45,13 @@ pub(super) fn runs_repeat(registration: &'static Registration) {
             let kind = [Kind::Pair, Kind::Refs, Kind::Wide, Kind::Extern][i as usize % 4];
             let r = world.alloc(kind, i % 90, i).unwrap();
             if i % 5 == 0 {
-                world.roots.0.push(r);
+                world.roots.push(r);
             }
             trace.push(r.raw());
             if i % 211 == 0 {
                 let report = world.collect(Cause::Internal);
                 trace.extend([report.bytes_after as u32, report.objects_visited as u32]);
-                world.roots.0.truncate(20);
+                world.roots.truncate(20);
             }
         }
         trace

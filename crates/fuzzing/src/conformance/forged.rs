@@ -16,15 +16,15 @@ fn populated(registration: &Registration, config: HeapConfig, seed: u64) -> Worl
     for i in 0..300u32 {
         let kind = KINDS[random.below(KINDS.len() as u32) as usize];
         let r = world.alloc(kind, random.below(200), i).unwrap();
-        world.roots.0.push(r);
+        world.roots.push(r);
         let (from, to) = (random.below(i + 1) as usize, random.below(i + 1) as usize);
-        let (from, to) = (world.roots.0[from], world.roots.0[to]);
+        let (from, to) = (world.roots[from], world.roots[to]);
         connect(&mut world, &mut random, from, to);
         if i == 100 || i == 200 {
             world.collect(Cause::Internal);
         }
     }
-    world.roots.0.truncate(60);
+    world.roots.truncate(60);
     world
 }
 
@@ -47,23 +47,23 @@ fn connect(world: &mut World, random: &mut Random, from: GcRef, to: GcRef) {
 
 /// Goes on with a heap of which anything may be wrong, ignoring errors, until it is declared corrupted.
 fn exercise(world: &mut World, random: &mut Random) {
-    let roots = world.roots.0.len() as u32;
+    let roots = world.roots.len() as u32;
     for cause in CAUSES {
         for _ in 0..20 {
             let (root, other) = (random.below(roots) as usize, random.below(roots) as usize);
-            let (r, value) = (world.roots.0[root], world.roots.0[other]);
+            let (r, value) = (world.roots[root], world.roots[other]);
             let _ = world.heap.set_field(r, random.below(4), Value::Ref(value), false);
             let _ = world.heap.set_element(r, random.below(64), Value::Ref(value), false);
             let _ = world.heap.array_fill(r, 0, Value::Ref(value), random.below(100), false);
             let _ = world.heap.array_copy(r, 0, value, random.below(3), random.below(50));
             if let Ok(Value::Ref(loaded)) = world.heap.get_field(r, random.below(4)) {
-                world.roots.0[root] = loaded;
+                world.roots[root] = loaded;
             }
             let kind = KINDS[random.below(KINDS.len() as u32 - 1) as usize];
             let id = world.type_id(kind);
             if let Ok(r) = world.heap.alloc(id, random.below(100), &mut world.roots) {
                 // Fields are not even initialised.
-                world.roots.0[other] = r;
+                world.roots[other] = r;
             }
         }
         let _ = world.heap.collect(cause, &mut world.roots);
@@ -85,7 +85,7 @@ pub(super) fn random_words_anywhere(registration: &'static Registration) {
             let (start, end) = used(&world);
             // Where objects are: at the start of the heap, and around the roots.
             for _ in 0..words {
-                let near = world.roots.0[random.below(60) as usize].raw();
+                let near = world.roots[random.below(60) as usize].raw();
                 let at = match random.below(3) {
                     0 => start + random.below(40_000) / 4 * 4,
                     1 => near.wrapping_add(random.below(64) / 4 * 4),
@@ -98,7 +98,7 @@ pub(super) fn random_words_anywhere(registration: &'static Registration) {
                     2 => world.type_id(kind).0,
                     3 => random.below(20),
                     4 => u32::MAX - random.below(16),
-                    _ => world.roots.0[random.below(60) as usize].raw(),
+                    _ => world.roots[random.below(60) as usize].raw(),
                 };
                 let _ = world.heap.memory_mut().store_u32(at, value);
             }
@@ -115,13 +115,13 @@ pub(super) fn wild_references(registration: &'static Registration) {
     for at in wild {
         for cause in CAUSES {
             let mut world = populated(registration, SMALL, 3);
-            world.roots.0.push(GcRef::from_raw(at));
+            world.roots.push(GcRef::from_raw(at));
             let result = world.heap.collect(cause, &mut world.roots);
             assert_eq!(result.is_err(), needs_roots, "root {at:#x}");
 
             let mut world = populated(registration, SMALL, 3);
             let holder = world.pair(0, GcRef::NULL, GcRef::NULL);
-            world.roots.0.push(holder);
+            world.roots.push(holder);
             world.heap.set_field(holder, 1, Value::Ref(GcRef::from_raw(at)), true).unwrap();
             let result = world.heap.collect(cause, &mut world.roots);
             assert_eq!(result.is_err(), needs_roots, "field {at:#x}");
@@ -137,7 +137,7 @@ pub(super) fn interior_references(registration: &'static Registration) {
         let payload = world.type_id(Kind::Leaf).0;
         let outer = world.pair(payload, GcRef::NULL, GcRef::NULL);
         let inner = outer.raw() + world.types.struct_layout(world.type_id(Kind::Pair)).unwrap().fields[0].offset;
-        world.roots.0 = vec![outer, GcRef::from_raw(inner)];
+        world.roots = vec![outer, GcRef::from_raw(inner)];
         let result = world.heap.collect(cause, &mut world.roots);
         // Misaligned, it is refused; aligned, it may be taken for an object.
         assert!(result.is_err() || inner.is_multiple_of(8) || !registration.spec.needs_roots);
@@ -152,12 +152,12 @@ pub(super) fn overlapping_arrays(registration: &'static Registration) {
     for age in 0..4 {
         let mut world = World::new(registration, HeapConfig { initial: 16 << 20, max: 16 << 20, ..SMALL });
         let table = world.alloc(Kind::Refs, count, 0).unwrap();
-        world.roots.0.push(table);
+        world.roots.push(table);
         for i in 0..count {
             // In the last round they are structs, and claim to be arrays only when they are logged.
             let kind = if age < 3 { Kind::Refs } else { Kind::Pair };
             let array = world.alloc(kind, 2, 0).unwrap();
-            let table = world.roots.0[0];
+            let table = world.roots[0];
             world.set_at(table, i, array);
         }
         if age > 0 {
@@ -165,7 +165,7 @@ pub(super) fn overlapping_arrays(registration: &'static Registration) {
         }
         let length_offset = registration.spec.header_layout().length_offset();
         for i in 0..count {
-            let table = world.roots.0[0];
+            let table = world.roots[0];
             let array = world.element(table, i);
             // Logged while it is well-formed, counted when it is not.
             match age {
@@ -218,19 +218,19 @@ pub(super) fn overlapping_arrays_of_credible_references(registration: &'static R
     // What those type words refer to: ones, which are a count, an i31, a forwarding pointer.
     let ones = world.alloc(Kind::Bytes, 256 << 10, 1).unwrap();
     let table = world.alloc(Kind::Refs, count, 0).unwrap();
-    world.roots.0.extend([ones, table]);
+    world.roots.extend([ones, table]);
     for i in 0..count {
         let object = world.heap.alloc(pair, 0, &mut world.roots).unwrap();
         for field in [0, 1] {
             world.heap.set_field(object, field, Value::Ref(GcRef::NULL), true).unwrap();
         }
-        let table = world.roots.0[1];
+        let table = world.roots[1];
         world.set_at(table, i, object);
     }
     world.collect(Cause::Internal);
     let length_offset = registration.spec.header_layout().length_offset();
     for i in 0..count {
-        let table = world.roots.0[1];
+        let table = world.roots[1];
         let object = world.element(table, i);
         world.set(object, 1, GcRef::NULL);
         let rest = ((count - i) * 4) | 1;
@@ -249,8 +249,8 @@ pub(super) fn forged_headers(registration: &'static Registration) {
         for value in [0, 1, 2, 3, 64, 0xdada_dada, u32::MAX, u32::MAX - 1, 0x7fff_fff8, 0x8000_0001] {
             for cause in CAUSES {
                 let mut world = populated(registration, SMALL, 9);
-                for at in 0..world.roots.0.len() {
-                    let r = world.roots.0[at].raw();
+                for at in 0..world.roots.len() {
+                    let r = world.roots[at].raw();
                     world.heap.memory_mut().store_u32(r + word, value).unwrap();
                 }
                 let _ = world.heap.collect(cause, &mut world.roots);
@@ -267,12 +267,12 @@ pub(super) fn forged_log_bits(registration: &'static Registration) {
     }
     let mut world = World::new(registration, HeapConfig { max: 1 << 20, ..SMALL });
     let object = world.alloc(Kind::Wide, 0, 0).unwrap();
-    world.roots.0.push(object);
+    world.roots.push(object);
     for field in Kind::Wide.fields().0 {
         world.heap.set_field(object, field, Value::Ref(object), true).unwrap();
     }
     world.collect(Cause::Internal);
-    let object = world.roots.0[0];
+    let object = world.roots[0];
     let header: Vec<u32> = (1..=registration.spec.header.len() as u32).map(|i| object.raw() + 4 * i).collect();
     let fresh: Vec<u32> = header.iter().map(|&at| world.heap.memory().load_u32(at).unwrap()).collect();
     // Each entry is for some 90 references, and the heap has room for some 280,000.
@@ -302,7 +302,7 @@ pub(super) fn inconsistent_roots(registration: &'static Registration) {
     }
     for cause in CAUSES {
         let mut world = populated(registration, SMALL, 4);
-        let mut twice = Twice(world.roots.0.clone());
+        let mut twice = Twice(world.roots.clone());
         let first = world.heap.collect(cause, &mut twice);
         let second = world.heap.collect(cause, &mut world.roots);
         // Where objects move, the second visit may find a reference that is not valid any more.

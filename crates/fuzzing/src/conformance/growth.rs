@@ -9,16 +9,16 @@ pub(super) fn live_data_grows_the_heap(registration: &'static Registration) {
     let nodes = if cfg!(miri) { 1000 } else { 200_000 };
     for sizing in [SizingPolicy::Growing, SizingPolicy::Fixed] {
         let mut world = World::new(registration, HeapConfig { initial: 0, max: 256 << 20, sizing, zeal: 0 });
-        world.roots.0.push(GcRef::NULL);
+        world.roots.push(GcRef::NULL);
         for i in 0..nodes {
             let garbage = world.pair(i, GcRef::NULL, GcRef::NULL);
-            let head = world.roots.0[0];
-            world.roots.0[0] = world.pair(i, head, if i % 7 == 0 { garbage } else { GcRef::NULL });
+            let head = world.roots[0];
+            world.roots[0] = world.pair(i, head, if i % 7 == 0 { garbage } else { GcRef::NULL });
             if i % 10_000 == 9_999 {
                 world.alloc(Kind::Bytes, 100_000 + i, 3).unwrap();
             }
         }
-        let mut at = world.roots.0[0];
+        let mut at = world.roots[0];
         for i in (0..nodes).rev() {
             assert_eq!(world.heap.get_field(at, 0).unwrap(), Value::I32(i));
             at = world.field(at, 1);
@@ -31,7 +31,7 @@ pub(super) fn live_data_grows_the_heap(registration: &'static Registration) {
 pub(super) fn large_objects_fit_or_are_refused(registration: &'static Registration) {
     let mut world = World::new(registration, HeapConfig { max: 16 << 20, ..SMALL });
     let kept = world.alloc(Kind::Bytes, 3 << 20, 0x5a).unwrap();
-    world.roots.0.push(kept);
+    world.roots.push(kept);
     for length in [17 << 20, 200 << 20] {
         let refused = world.alloc(Kind::Bytes, length, 0);
         assert!(matches!(refused, Err(AllocError::OutOfMemory { .. })), "{refused:?}");
@@ -41,7 +41,7 @@ pub(super) fn large_objects_fit_or_are_refused(registration: &'static Registrati
     for i in 0..1000 {
         world.pair(i, GcRef::NULL, GcRef::NULL);
     }
-    let kept = world.roots.0[0];
+    let kept = world.roots[0];
     assert_eq!(world.heap.get_element(kept, (3 << 20) - 1).unwrap(), Value::I32(0x5a));
     assert_eq!(world.settle().objects, if registration.spec.needs_roots { 1 } else { world.settle().objects });
 }
@@ -55,20 +55,20 @@ pub(super) fn out_of_memory_is_recovered_from(registration: &'static Registratio
     for round in 0..3 {
         let error = loop {
             match world.alloc(Kind::Longs, 100, round) {
-                Ok(r) => world.roots.0.push(r),
+                Ok(r) => world.roots.push(r),
                 Err(error) => break error,
             }
         };
         assert!(matches!(error, AllocError::OutOfMemory { .. }), "{error:?}");
         // A semi-space holds half; nobody should do worse.
-        let live = 800 * world.roots.0.len() as u64;
+        let live = 800 * world.roots.len() as u64;
         assert!(live > (1 << 20) * 2 / 5, "only {live} bytes fitted");
         world.collect(Cause::AllocationFailure);
-        let keep = world.roots.0.len() / 2;
-        world.roots.0.truncate(keep);
+        let keep = world.roots.len() / 2;
+        world.roots.truncate(keep);
         assert_eq!(world.settle().objects, keep as u64);
     }
-    world.roots.0.clear();
+    world.roots.clear();
     assert_eq!(world.settle().objects, 0);
     // Everything in one piece again.
     world.alloc(Kind::Bytes, 400 << 10, 1).unwrap();
@@ -91,11 +91,11 @@ pub(super) fn one_page_under_zeal(registration: &'static Registration) {
     let mut world = World::new(registration, HeapConfig { initial: 0, max: 4096, zeal: 1, ..SMALL });
     for i in 0..if cfg!(miri) { 20 } else { 1000 } {
         let r = world.pair(i, GcRef::NULL, GcRef::NULL);
-        world.roots.0.push(r);
+        world.roots.push(r);
         if i >= 20 {
-            world.roots.0.remove(0);
+            world.roots.remove(0);
         }
-        let first = world.roots.0[0];
+        let first = world.roots[0];
         world.set(first, 1, r);
     }
     let objects = world.settle().objects;

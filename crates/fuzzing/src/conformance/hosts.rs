@@ -14,14 +14,14 @@ pub(super) fn values_go_with_their_boxes(registration: &'static Registration) {
         let value = world.alloc(Kind::Extern, 0, 0).unwrap();
         if i % 2 == 0 {
             let holder = world.pair(i, value, GcRef::NULL);
-            world.roots.0.push(holder);
+            world.roots.push(holder);
         }
     }
     world.collect(Cause::Internal);
     assert_eq!((world.dropped(), world.heap.host().len()), (50, 50));
     // Old boxes that lose their only reference.
     for at in 0..10 {
-        let holder = world.roots.0[at];
+        let holder = world.roots[at];
         world.set(holder, 1, GcRef::NULL);
     }
     world.collect(Cause::Internal);
@@ -32,12 +32,12 @@ pub(super) fn values_go_with_their_boxes(registration: &'static Registration) {
         world.alloc(Kind::Extern, 0, 0).unwrap();
     }
     let kept = world.alloc(Kind::Extern, 0, 0).unwrap();
-    world.roots.0.push(kept);
+    world.roots.push(kept);
     world.collect(Cause::Internal);
     assert_eq!((world.dropped(), world.heap.host().len()), (90, 41));
     world.settle();
     assert_eq!((world.dropped(), world.heap.host().len()), (90, 41));
-    world.roots.0.clear();
+    world.roots.clear();
     world.settle();
     assert_eq!((world.dropped(), world.heap.host().len()), (131, 0));
 }
@@ -50,11 +50,11 @@ pub(super) fn values_in_cycles_go_too(registration: &'static Registration) {
     for _ in 0..10 {
         let value = world.alloc(Kind::Extern, 0, 0).unwrap();
         let node = world.pair(0, value, GcRef::NULL);
-        world.roots.0.push(node);
+        world.roots.push(node);
         world.set(node, 2, node);
     }
     world.collect(Cause::Internal);
-    world.roots.0.truncate(3);
+    world.roots.truncate(3);
     world.collect(Cause::Internal);
     world.settle();
     assert_eq!((world.dropped(), world.heap.host().len()), (7, 3));

@@ -10,20 +10,20 @@ const LARGE: HeapConfig = HeapConfig { initial: 8 << 20, max: 1 << 30, sizing: S
 pub(super) fn a_deep_list_is_no_problem(registration: &'static Registration) {
     let nodes = if cfg!(miri) { 2_000 } else { 1_000_000 };
     let mut world = World::new(registration, LARGE);
-    world.roots.0.push(GcRef::NULL);
+    world.roots.push(GcRef::NULL);
     for i in 0..nodes {
-        let head = world.roots.0[0];
-        world.roots.0[0] = world.pair(i, head, GcRef::NULL);
+        let head = world.roots[0];
+        world.roots[0] = world.pair(i, head, GcRef::NULL);
     }
     world.collect(Cause::Internal);
     assert_eq!(world.settle().objects, u64::from(nodes));
-    let mut at = world.roots.0[0];
+    let mut at = world.roots[0];
     for i in (0..nodes).rev() {
         assert_eq!(world.heap.get_field(at, 0).unwrap(), Value::I32(i));
         at = world.field(at, 1);
     }
     assert_eq!(at, GcRef::NULL);
-    world.roots.0.clear();
+    world.roots.clear();
     for _ in 0..2 {
         let report = world.collect(Cause::Internal);
         assert!(!registration.spec.needs_roots || report.bytes_after == 0 || !report.full);
@@ -35,14 +35,14 @@ pub(super) fn a_deep_list_is_no_problem(registration: &'static Registration) {
 pub(super) fn an_old_list_dies_from_its_head(registration: &'static Registration) {
     let nodes = if cfg!(miri) { 500 } else { 300_000 };
     let mut world = World::new(registration, LARGE);
-    world.roots.0.push(GcRef::NULL);
+    world.roots.push(GcRef::NULL);
     for i in 0..nodes {
-        let head = world.roots.0[0];
-        world.roots.0[0] = world.pair(i, head, GcRef::NULL);
+        let head = world.roots[0];
+        world.roots[0] = world.pair(i, head, GcRef::NULL);
     }
     world.collect(Cause::Internal);
     let before = world.heap.space().used;
-    let head = world.roots.0[0];
+    let head = world.roots[0];
     world.set(head, 1, GcRef::NULL);
     world.collect(Cause::Internal);
     world.collect(Cause::Internal);
@@ -57,27 +57,27 @@ pub(super) fn cycles_are_reclaimed(registration: &'static Registration) {
         let mut world = World::new(registration, SMALL);
         for round in 0..3 {
             let first = world.pair(0, GcRef::NULL, GcRef::NULL);
-            world.roots.0 = vec![first, first];
+            world.roots = vec![first, first];
             for i in 1..size {
                 let next = world.pair(i, GcRef::NULL, GcRef::NULL);
-                let last = world.roots.0[1];
+                let last = world.roots[1];
                 world.set(last, 1, next);
-                world.roots.0[1] = next;
+                world.roots[1] = next;
             }
-            let (first, last) = (world.roots.0[0], world.roots.0[1]);
+            let (first, last) = (world.roots[0], world.roots[1]);
             world.set(last, 1, first);
             if round > 0 {
                 // As an old cycle, closed by a logged store in the last round.
                 world.collect(Cause::Internal);
             }
             if round > 1 {
-                let (first, last) = (world.roots.0[0], world.roots.0[1]);
+                let (first, last) = (world.roots[0], world.roots[1]);
                 world.set(last, 1, GcRef::NULL);
                 world.set(last, 2, first);
                 world.collect(Cause::Internal);
             }
             assert_eq!(world.settle().objects, u64::from(size));
-            world.roots.0.clear();
+            world.roots.clear();
             world.collect(Cause::Internal);
             assert_eq!(world.settle().objects, 0);
         }
@@ -88,16 +88,16 @@ pub(super) fn cycles_are_reclaimed(registration: &'static Registration) {
 pub(super) fn old_objects_keep_young_ones(registration: &'static Registration) {
     let mut world = World::new(registration, SMALL);
     let old = world.pair(1, GcRef::NULL, GcRef::NULL);
-    world.roots.0.push(old);
+    world.roots.push(old);
     for round in 0..5 {
         world.collect(Cause::Internal);
         let young = world.pair(100 + round, GcRef::NULL, GcRef::i31(round));
-        let old = world.roots.0[0];
+        let old = world.roots[0];
         world.set(old, 1, young);
         world.set(old, 2, young);
         world.set(old, 1, GcRef::NULL);
         world.collect(Cause::Internal);
-        let old = world.roots.0[0];
+        let old = world.roots[0];
         assert_eq!(world.field(old, 1), GcRef::NULL);
         let kept = world.field(old, 2);
         assert_eq!(world.heap.get_field(kept, 0).unwrap(), Value::I32(100 + round));
@@ -116,7 +116,7 @@ pub(super) fn large_arrays_follow_their_stores(registration: &'static Registrati
     let (first, second) = (0, 1);
     for _ in [first, second] {
         let array = world.alloc(Kind::Refs, LENGTH, 0).unwrap();
-        world.roots.0.push(array);
+        world.roots.push(array);
     }
     let mut model = [vec![None; LENGTH as usize], vec![None; LENGTH as usize]];
     let mut random = Random::new(5);
@@ -129,7 +129,7 @@ pub(super) fn large_arrays_follow_their_stores(registration: &'static Registrati
                 0 => (GcRef::NULL, None),
                 1 => {
                     let other = random.below(LENGTH);
-                    let array = world.roots.0[1 - which];
+                    let array = world.roots[1 - which];
                     (world.element(array, other), model[1 - which][other as usize])
                 }
                 _ => {
@@ -137,12 +137,12 @@ pub(super) fn large_arrays_follow_their_stores(registration: &'static Registrati
                     (world.pair(id, GcRef::NULL, GcRef::NULL), Some(id))
                 }
             };
-            let array = world.roots.0[which];
+            let array = world.roots[which];
             world.set_at(array, index, value);
             model[which][index as usize] = new;
         }
         if epoch % 3 == 2 {
-            let (to, from) = (world.roots.0[first], world.roots.0[second]);
+            let (to, from) = (world.roots[first], world.roots[second]);
             world.heap.array_copy(to, 100, from, 40, 700).unwrap();
             let copied = model[second][40..740].to_vec();
             model[first][100..800].copy_from_slice(&copied);
@@ -154,7 +154,7 @@ pub(super) fn large_arrays_follow_their_stores(registration: &'static Registrati
         world.collect(if epoch == 9 { Cause::Explicit } else { Cause::Internal });
         for which in [first, second] {
             for index in 0..LENGTH {
-                let array = world.roots.0[which];
+                let array = world.roots[which];
                 let element = world.element(array, index);
                 match model[which][index as usize] {
                     None => assert_eq!(element, GcRef::NULL),
@@ -167,7 +167,7 @@ pub(super) fn large_arrays_follow_their_stores(registration: &'static Registrati
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(world.settle().objects, ids.len() as u64 + 2);
-    world.roots.0.clear();
+    world.roots.clear();
     assert_eq!(world.settle().objects, 0);
 }
 
@@ -179,15 +179,15 @@ pub(super) fn what_a_large_array_drops_is_freed_in_time(registration: &'static R
     }
     let mut world = World::new(registration, LARGE);
     let array = world.alloc(Kind::Refs, LENGTH, 0).unwrap();
-    world.roots.0.push(array);
+    world.roots.push(array);
     for i in 0..LENGTH {
         let element = world.pair(i, GcRef::NULL, GcRef::NULL);
-        let array = world.roots.0[0];
+        let array = world.roots[0];
         world.set_at(array, i, element);
     }
     world.collect(Cause::Internal);
     let full = world.heap.space().used;
-    let array = world.roots.0[0];
+    let array = world.roots[0];
     for i in (0..LENGTH).step_by(2) {
         // Overwritten twice: only the first old value loses a count.
         world.set_at(array, i, GcRef::i31(1));
@@ -195,7 +195,7 @@ pub(super) fn what_a_large_array_drops_is_freed_in_time(registration: &'static R
     }
     world.collect(Cause::Internal);
     world.collect(Cause::Internal);
-    let array_bytes = world.heap.object_size(world.roots.0[0]).unwrap();
+    let array_bytes = world.heap.object_size(world.roots[0]).unwrap();
     assert_eq!(world.heap.space().used - array_bytes, (full - array_bytes) / 2);
 }
 
@@ -212,9 +212,9 @@ pub(super) fn all_kinds_keep_their_contents(registration: &'static Registration)
             (Kind::Bytes, 13),
         ] {
             let r = world.alloc(kind, length, round).unwrap();
-            world.roots.0.push(r);
+            world.roots.push(r);
             let leaf = world.alloc(Kind::Leaf, 0, 0xabc).unwrap();
-            let r = *world.roots.0.last().unwrap();
+            let r = *world.roots.last().unwrap();
             for field in kind.fields().0 {
                 world.set(r, field, leaf);
             }
@@ -224,8 +224,8 @@ pub(super) fn all_kinds_keep_their_contents(registration: &'static Registration)
         }
         world.collect(if round % 2 == 0 { Cause::Internal } else { Cause::Explicit });
     }
-    for at in 0..world.roots.0.len() {
-        let r = world.roots.0[at];
+    for at in 0..world.roots.len() {
+        let r = world.roots[at];
         let kind = world.kind_of(r);
         for field in kind.fields().0 {
             let leaf = world.field(r, field);
@@ -246,14 +246,14 @@ pub(super) fn all_kinds_keep_their_contents(registration: &'static Registration)
 pub(super) fn many_roots_of_one_object(registration: &'static Registration) {
     let mut world = World::new(registration, SMALL);
     let r = world.pair(9, GcRef::NULL, GcRef::NULL);
-    world.roots.0 = vec![r; 50];
-    while world.roots.0.len() > 1 {
+    world.roots = vec![r; 50];
+    while world.roots.len() > 1 {
         world.collect(Cause::Internal);
-        assert!(world.roots.0.iter().all(|root| *root == world.roots.0[0]));
-        let rest = world.roots.0.len() / 2;
-        world.roots.0.truncate(rest);
+        assert!(world.roots.iter().all(|root| *root == world.roots[0]));
+        let rest = world.roots.len() / 2;
+        world.roots.truncate(rest);
     }
     assert_eq!(world.settle().objects, 1);
-    world.roots.0.clear();
+    world.roots.clear();
     assert_eq!(world.settle().objects, 0);
 }

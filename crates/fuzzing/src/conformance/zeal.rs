@@ -31,14 +31,14 @@ pub(super) fn freed_memory_is_poisoned(registration: &'static Registration) {
         let r = world.alloc(kind, 100 + random.below(3000), i).unwrap();
         places.push((r.raw(), world.heap.object_size(r).unwrap() as u32));
         if i % 10 == 0 {
-            world.roots.0.push(r);
+            world.roots.push(r);
         }
     }
     // The second finds what the first moved out of, or put off.
     world.collect(Cause::Explicit);
     world.collect(Cause::Explicit);
     let mut live: Vec<(u32, u32)> = Vec::new();
-    for &r in &world.roots.0 {
+    for &r in &world.roots {
         live.push((r.raw(), r.raw() + world.heap.object_size(r).unwrap() as u32));
     }
     let is_live = |at: u32| live.iter().any(|&(start, end)| start <= at && at < end);
@@ -57,11 +57,11 @@ pub(super) fn roots_are_enumerated_anew(registration: &'static Registration) {
     let mut world = World::new(registration, HeapConfig { zeal: 1_000_000, ..SMALL });
     for i in 0..20 {
         let r = world.pair(i, GcRef::NULL, GcRef::NULL);
-        world.roots.0.push(r);
+        world.roots.push(r);
     }
     world.collect(Cause::Explicit);
     // Where no object is: the verifier looks at what the roots hold now.
-    let beyond = world.roots.0.iter().map(|r| r.raw()).max().unwrap_or_default() + (128 << 10);
-    world.roots.0[7] = GcRef::from_raw(beyond);
+    let beyond = world.roots.iter().map(|r| r.raw()).max().unwrap_or_default() + (128 << 10);
+    world.roots[7] = GcRef::from_raw(beyond);
     assert!(world.heap.verify(&mut world.roots).is_err());
 }

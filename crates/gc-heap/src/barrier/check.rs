@@ -93,44 +93,15 @@ impl Checker<'_> {
         match expr {
             Expr::Input(input) if self.scope.inputs.contains(&input) => Ok(()),
             Expr::Input(input) => Err(format!("there is no {input:?} here")),
-            Expr::Const(_) => Ok(()),
             Expr::Mutator(MutatorWord::Collector(i)) if i >= 4 => Err(format!("collector word {i} does not exist")),
-            Expr::Mutator(_) => Ok(()),
             Expr::Header(_, word) if word > self.scope.header_words => {
                 Err(format!("header word {word} does not exist"))
             }
             Expr::Shl(_, by) | Expr::Shr(_, by) if by >= 32 => Err(format!("shift by {by}")),
-            Expr::Side(table, offset) => {
-                self.table(table)?;
-                assigned(offset, known)
-            }
-            Expr::And(a, b)
-            | Expr::Or(a, b)
-            | Expr::Xor(a, b)
-            | Expr::Add(a, b)
-            | Expr::Sub(a, b)
-            | Expr::ShlBy(a, b)
-            | Expr::ShrBy(a, b)
-            | Expr::Eq(a, b)
-            | Expr::Ne(a, b)
-            | Expr::Ult(a, b) => {
-                assigned(a, known)?;
-                assigned(b, known)
-            }
-            Expr::Var(a)
-            | Expr::Header(a, _)
-            | Expr::AndConst(a, _)
-            | Expr::OrConst(a, _)
-            | Expr::XorConst(a, _)
-            | Expr::AddConst(a, _)
-            | Expr::Shl(a, _)
-            | Expr::Shr(a, _)
-            | Expr::EqConst(a, _)
-            | Expr::NeConst(a, _)
-            | Expr::UltConst(a, _)
-            | Expr::IsNull(a)
-            | Expr::IsI31(a) => assigned(a, known),
-        }
+            Expr::Side(table, _) => self.table(table),
+            _ => Ok(()),
+        }?;
+        expr.operands().try_for_each(|var| assigned(var, known))
     }
 }
 

@@ -110,8 +110,6 @@ impl Run {
 
     fn eval(&self, expr: Expr, vars: &[Word; NUM_VARS]) -> Word {
         let get = |var: Var| vars[index(var)];
-        // Arithmetic on what is not a constant gives anything, made from its operands.
-        let made = |words: &[Var]| Word { from: words.iter().fold(0, |f, &v| f | get(v).from), known: Known::Any };
         let fold = |a: Var, f: &dyn Fn(u32) -> u32| match get(a) {
             Word { from, known: Known::Const(c) } => Word { from, known: Known::Const(f(c)) },
             Word { from, .. } => Word { from, known: Known::Any },
@@ -123,17 +121,6 @@ impl Run {
             Expr::Var(a) => get(a),
             Expr::Const(c) => Word { from: 0, known: Known::Const(c) },
             Expr::Mutator(_) => UNKNOWN,
-            Expr::Header(a, _) | Expr::Side(_, a) => made(&[a]),
-            Expr::And(a, b)
-            | Expr::Or(a, b)
-            | Expr::Xor(a, b)
-            | Expr::Add(a, b)
-            | Expr::Sub(a, b)
-            | Expr::ShlBy(a, b)
-            | Expr::ShrBy(a, b)
-            | Expr::Eq(a, b)
-            | Expr::Ne(a, b)
-            | Expr::Ult(a, b) => made(&[a, b]),
             Expr::AndConst(a, c) => fold(a, &|a| a & c),
             Expr::OrConst(a, c) => fold(a, &|a| a | c),
             Expr::XorConst(a, c) => fold(a, &|a| a ^ c),
@@ -145,6 +132,8 @@ impl Run {
             Expr::UltConst(a, c) => fold(a, &|a| u32::from(a < c)),
             Expr::IsNull(a) => test(get(a), 0, |c| c == 0),
             Expr::IsI31(a) => test(get(a), 1, |c| c & 1 != 0),
+            // Arithmetic on what is not a constant gives anything, made from its operands.
+            _ => Word { from: expr.operands().fold(0, |from, var| from | get(var).from), known: Known::Any },
         }
     }
 }

@@ -132,6 +132,40 @@ pub enum Expr {
     IsI31(Var),
 }
 
+impl Expr {
+    /// The variables it reads, one for each place in it.
+    pub fn operands(self) -> impl Iterator<Item = Var> {
+        let (first, second) = match self {
+            Expr::Input(_) | Expr::Const(_) | Expr::Mutator(_) => (None, None),
+            Expr::Var(a)
+            | Expr::Header(a, _)
+            | Expr::Side(_, a)
+            | Expr::AndConst(a, _)
+            | Expr::OrConst(a, _)
+            | Expr::XorConst(a, _)
+            | Expr::AddConst(a, _)
+            | Expr::Shl(a, _)
+            | Expr::Shr(a, _)
+            | Expr::EqConst(a, _)
+            | Expr::NeConst(a, _)
+            | Expr::UltConst(a, _)
+            | Expr::IsNull(a)
+            | Expr::IsI31(a) => (Some(a), None),
+            Expr::And(a, b)
+            | Expr::Or(a, b)
+            | Expr::Xor(a, b)
+            | Expr::Add(a, b)
+            | Expr::Sub(a, b)
+            | Expr::ShlBy(a, b)
+            | Expr::ShrBy(a, b)
+            | Expr::Eq(a, b)
+            | Expr::Ne(a, b)
+            | Expr::Ult(a, b) => (Some(a), Some(b)),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
 /// How often a condition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Likely {

@@ -168,19 +168,6 @@ pub fn heap() -> (Heap, Arc<TypeRegistry>) {
     (heap, types)
 }
 
-/// Roots in a vector.
-#[derive(Default)]
-pub struct VecRoots(pub Vec<GcRef>);
-
-impl RootSet for VecRoots {
-    fn for_each(
-        &mut self,
-        visit: &mut dyn FnMut(RootKind, &mut GcRef) -> Result<(), HeapCorrupted>,
-    ) -> Result<(), HeapCorrupted> {
-        self.0.iter_mut().try_for_each(|root| visit(RootKind::Host, root))
-    }
-}
-
 // Types.
 
 pub const ANY: HeapType = HeapType::Abstract(AbstractHeapType::Any);

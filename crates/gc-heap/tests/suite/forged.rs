@@ -75,7 +75,7 @@ fn random_heaps_are_survived() {
                         .for_each_slot::<HeapCorrupted>(a.raw(), |heap, slot| heap.memory().load_u32(slot).map(drop));
                     walk.map(drop).map_err(BadReference::from)
                 }
-                _ => heap.verify(&mut VecRoots(vec![a, b])).map(drop).map_err(BadReference::from),
+                _ => heap.verify(&mut vec![a, b]).map(drop).map_err(BadReference::from),
             };
             if matches!(result, Err(BadReference::Corrupted(_))) || heap.corruption().is_some() {
                 corrupted += 1;

@@ -162,18 +162,18 @@ fn zeal_collects_and_verifies_at_every_nth_allocation() {
     // Compiled code finds no room, ever; the region is there all the same.
     assert_eq!(heap.mutator().limit, 0);
     assert!(heap.region().is_some());
-    let mut roots = VecRoots::default();
+    let mut roots = Vec::<GcRef>::new();
     for i in 0..10 {
         let r = heap.alloc(ty, 0, &mut roots).unwrap();
         heap.set_field(r, 0, Value::Ref(GcRef::NULL), true).unwrap();
-        roots.0.push(r);
+        roots.push(r);
         assert_eq!(heap.mutator().limit, 0);
         assert_eq!(log.lock().unwrap().collections, vec![Cause::Zeal; (i + 1) / 3]);
     }
     assert_eq!(log.lock().unwrap().roots_seen, 2 + 5 + 8);
     assert_eq!(heap.stats().bytes_allocated, 80);
     // The verification finds what a collector leaves broken.
-    heap.set_field(roots.0[0], 0, Value::Ref(GcRef::from_raw(NULL_PAGE_BYTES + 80)), true).unwrap();
+    heap.set_field(roots[0], 0, Value::Ref(GcRef::from_raw(NULL_PAGE_BYTES + 80)), true).unwrap();
     heap.alloc(ty, 0, &mut roots).unwrap();
     heap.memory_mut().store_u32(NULL_PAGE_BYTES + 80, 0xDADA_DADA).unwrap();
     let refused = heap.alloc(ty, 0, &mut roots).unwrap_err();

@@ -70,13 +70,13 @@ fn extern_objects_hold_host_values() {
     assert_eq!(heap.type_of(r).unwrap().id, types.extern_type());
     let id = heap.host_id(r).unwrap();
     assert_eq!(heap.host().get(id).unwrap().downcast_ref::<u64>(), Some(&42));
-    assert_eq!(heap.verify(&mut VecRoots(vec![r])).unwrap(), Census { objects: 1, bytes: 8 });
+    assert_eq!(heap.verify(&mut vec![r]).unwrap(), Census { objects: 1, bytes: 8 });
     let other = define(&types, structure(&[I32]));
     let other = heap.alloc(other, 0, &mut NoRoots).unwrap();
     assert_eq!(heap.host_id(other), Err(BadReference::WrongKind));
     // A box whose value is gone is a violation.
     heap.host_mut().release(id);
-    assert_eq!(heap.verify(&mut VecRoots(vec![r])).unwrap_err().what, "host id not in use");
+    assert_eq!(heap.verify(&mut vec![r]).unwrap_err().what, "host id not in use");
 }
 
 #[test]

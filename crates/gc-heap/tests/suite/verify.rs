@@ -17,12 +17,12 @@ fn ring(count: u32) -> (Heap, Arc<TypeRegistry>, Vec<GcRef>) {
 #[test]
 fn a_census_counts_each_reachable_object_once() {
     let (mut heap, _, nodes) = ring(100);
-    let census = heap.verify(&mut VecRoots(vec![nodes[5], GcRef::NULL, GcRef::i31(9), nodes[5]])).unwrap();
+    let census = heap.verify(&mut vec![nodes[5], GcRef::NULL, GcRef::i31(9), nodes[5]]).unwrap();
     assert_eq!(census, Census { objects: 100, bytes: 1600 });
     // Cut off behind node 5.
     heap.set_field(nodes[5], 1, Value::Ref(GcRef::i31(0)), false).unwrap();
-    assert_eq!(heap.verify(&mut VecRoots(vec![nodes[5]])).unwrap().objects, 1);
-    assert_eq!(heap.verify(&mut VecRoots(vec![nodes[4]])).unwrap().objects, 2);
+    assert_eq!(heap.verify(&mut vec![nodes[5]]).unwrap().objects, 1);
+    assert_eq!(heap.verify(&mut vec![nodes[4]]).unwrap().objects, 2);
     assert_eq!(heap.verify(&mut NoRoots).unwrap(), Census::default());
 }
 
@@ -30,7 +30,7 @@ fn a_census_counts_each_reachable_object_once() {
 fn violation(damage: impl FnOnce(&mut Heap, &Arc<TypeRegistry>, &[GcRef])) -> &'static str {
     let (mut heap, types, nodes) = ring(10);
     damage(&mut heap, &types, &nodes);
-    let found = heap.verify(&mut VecRoots(vec![nodes[0]])).unwrap_err();
+    let found = heap.verify(&mut vec![nodes[0]]).unwrap_err();
     assert_eq!(heap.corruption(), Some(found));
     found.what
 }

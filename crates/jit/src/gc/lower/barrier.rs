@@ -485,33 +485,7 @@ fn reads(body: &[Stmt], live: VarSet, forwarding: bool) -> VarSet {
 }
 
 fn expression_reads(expr: Expr) -> VarSet {
-    match expr {
-        Expr::Input(_) | Expr::Const(_) | Expr::Mutator(_) => 0,
-        Expr::Var(a)
-        | Expr::Header(a, _)
-        | Expr::Side(_, a)
-        | Expr::AndConst(a, _)
-        | Expr::OrConst(a, _)
-        | Expr::XorConst(a, _)
-        | Expr::AddConst(a, _)
-        | Expr::Shl(a, _)
-        | Expr::Shr(a, _)
-        | Expr::EqConst(a, _)
-        | Expr::NeConst(a, _)
-        | Expr::UltConst(a, _)
-        | Expr::IsNull(a)
-        | Expr::IsI31(a) => bit(a),
-        Expr::And(a, b)
-        | Expr::Or(a, b)
-        | Expr::Xor(a, b)
-        | Expr::Add(a, b)
-        | Expr::Sub(a, b)
-        | Expr::ShlBy(a, b)
-        | Expr::ShrBy(a, b)
-        | Expr::Eq(a, b)
-        | Expr::Ne(a, b)
-        | Expr::Ult(a, b) => bit(a) | bit(b),
-    }
+    expr.operands().fold(0, |set, var| set | bit(var))
 }
 
 /// The variables that `body` assigns.
