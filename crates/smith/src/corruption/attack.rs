@@ -5,6 +5,7 @@
 //! lies about what the runtime reads, so that a word read twice has two values.
 
 use arbitrary::{Result, Unstructured};
+use heapwright_gc_heap::cells::LINK_OFFSET;
 use heapwright_gc_heap::{Attacker, Heap, NULL_PAGE_BYTES, Point};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -70,6 +71,8 @@ pub struct Deeds {
 
 /// Objects that the attack remembers.
 const REMEMBERED: usize = 64;
+/// Free cells of each list whose links it remembers.
+const LINKS: usize = 32;
 /// Reads for each word of the heap that a call of the collector may make.
 const READS_A_WORD: u64 = 64;
 
@@ -84,6 +87,8 @@ struct State {
     pending: u32,
     /// Where objects have been seen.
     objects: Vec<u32>,
+    /// Where links of free cells stand.
+    links: Vec<u32>,
     types: HashSet<u32>,
     type_list: Vec<u32>,
     /// One past the heap's last byte.
@@ -111,6 +116,7 @@ impl Attack {
             patience: plan.patience,
             pending: 0,
             objects: Vec::new(),
+            links: Vec::new(),
             types: HashSet::new(),
             type_list: Vec::new(),
             end: NULL_PAGE_BYTES,
@@ -137,9 +143,7 @@ impl Attack {
 
     /// Looks at the heap, then overwrites words of it if it is time.
     pub fn strike(&self, heap: &mut Heap) {
-        if self.state().plan.host != 0 {
-            self.survey(heap);
-        }
+        self.survey(heap);
         heap.memory_mut().strike(Point::Host);
     }
 
@@ -164,6 +168,17 @@ impl Attack {
             let word = bytes.get((at - NULL_PAGE_BYTES) as usize..).and_then(<[u8]>::first_chunk);
             if word.is_some_and(|word| state.types.contains(&u32::from_le_bytes(*word))) {
                 state.remember(at);
+            }
+        }
+        state.links.clear();
+        for first in heap.mutator().free {
+            let mut cell = first;
+            for _ in 0..LINKS {
+                let link = cell.wrapping_add(LINK_OFFSET);
+                let next = link.checked_sub(NULL_PAGE_BYTES).and_then(|at| bytes.get(at as usize..)?.first_chunk());
+                let Some(next) = next else { break };
+                state.links.push(link);
+                cell = u32::from_le_bytes(*next);
             }
         }
     }
@@ -277,8 +292,11 @@ impl State {
         Some((at, self.forge(at, 0)))
     }
 
-    /// A word worth overwriting: a type word, a further header word, a length, a field; or any.
+    /// A word worth overwriting: a type word, a further header word, a length, a field, a free cell's link; or any.
     fn target(&mut self) -> u32 {
+        if !self.links.is_empty() && self.below(4) == 0 {
+            return self.pick(|state| &state.links).unwrap_or(0);
+        }
         match self.below(8) {
             0 => self.anywhere(),
             1 | 2 => self.object(),
@@ -295,7 +313,8 @@ impl State {
     fn forge(&mut self, at: u32, old: u32) -> u32 {
         let object = self.object();
         match self.below(26) {
-            // References: to another object, into one, unaligned, to nowhere, to itself, into the null page, around the heap's end.
+            // References, or links of free cells: to another object, into one, unaligned, to nowhere, to itself, into the null page,
+            // around the heap's end.
             0 | 1 => object,
             2 => object.wrapping_add(4 + 4 * self.below(8)),
             3 => object.wrapping_add(8 + 8 * self.below(8)),
@@ -316,7 +335,7 @@ impl State {
             17 => 0x7fff_fff0 + self.below(32),
             18 => 1 << self.below(32),
             19 => (self.end.wrapping_sub(at) >> self.below(4)).wrapping_add(self.below(5)).wrapping_sub(2),
-            // Counts, marks, forwarding words, links of free lists.
+            // Counts, marks, forwarding words.
             20 => old.wrapping_add(self.below(5)).wrapping_sub(2),
             21 => object | 1,
             22 => old ^ (1 << self.below(32)),

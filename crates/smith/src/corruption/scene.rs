@@ -2,12 +2,13 @@
 
 use super::attack::Attack;
 use super::probe::{look, probe};
-use super::{Ending, Host, Token, ending};
+use super::{Ending, Host, Token, cell_sweep, ending};
 use heapwright::{
     AnyRef, ArrayRef, ArrayRefPre, AsContextMut, Caller, Collector, Config, Engine, Extern, ExternRef, HeapType, I31,
     InstanceAllocationStrategy, Linker, Memory, MemoryType, Module, PoolingAllocationConfig, Ref, RefType, Result,
     RootScope, Rooted, SizingPolicy, Store, StringEncoding, Table, TableType, Val,
 };
+use heapwright_collectors::Registration;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -36,7 +37,7 @@ pub enum Room {
 /// An engine's settings.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Setting {
-    /// The collector's place among all.
+    /// The collector's place among those that are attacked.
     pub collector: usize,
     /// How code is made.
     pub backend: Backend,
@@ -44,6 +45,14 @@ pub struct Setting {
     pub optimize: bool,
     /// The heap.
     pub room: Room,
+}
+
+static CELL_SWEEP: Registration =
+    Registration { spec: &cell_sweep::SPEC, create: || Box::<cell_sweep::CellSweep>::default() };
+
+/// Whose heaps are attacked: every collector that there is, and one with free lists.
+fn collectors() -> Vec<Collector> {
+    Collector::all().chain([Collector::from_registration(&CELL_SWEEP)]).collect()
 }
 
 impl fmt::Display for Setting {
@@ -60,7 +69,7 @@ impl Setting {
         for room in [Room::Fixed, Room::Growing, Room::Zeal] {
             for backend in [Backend::Signals, Backend::Checks, Backend::Pulley] {
                 for optimize in [true, false] {
-                    for collector in 0..Collector::all().len() {
+                    for collector in 0..collectors().len() {
                         all.push(Setting { collector, backend, optimize, room });
                     }
                 }
@@ -71,7 +80,11 @@ impl Setting {
 
     /// The collector's name.
     pub fn collector_name(&self) -> &'static str {
-        Collector::all().nth(self.collector).map_or("none", |collector| collector.name())
+        self.collector().name()
+    }
+
+    fn collector(&self) -> Collector {
+        collectors().get(self.collector).copied().unwrap_or_default()
     }
 
     fn max_heap(&self) -> u64 {
@@ -85,7 +98,7 @@ impl Setting {
         } else {
             config.signals_based_traps(self.backend == Backend::Signals);
         }
-        config.collector(Collector::all().nth(self.collector).unwrap_or_default());
+        config.collector(self.collector());
         config.optimize(self.optimize).parallel_compilation(false).consume_fuel(true);
         config.max_wasm_stack(256 << 10).max_heap(self.max_heap());
         config.initial_heap(if self.room == Room::Fixed { self.max_heap() } else { 0 });

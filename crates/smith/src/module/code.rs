@@ -25,6 +25,8 @@ pub(super) struct Code<'a, 'u, 'b> {
     pub(super) locals: Vec<Ty>,
     params: usize,
     scratch: Vec<u32>,
+    /// Locals that belong to one piece of code: nothing else writes them.
+    own: Vec<u32>,
     /// Results of the function.
     pub(super) results: Vec<Ty>,
     /// The local that keeps the number of nested calls at entry.
@@ -48,8 +50,8 @@ impl<'a, 'u, 'b> Code<'a, 'u, 'b> {
     ) -> Code<'a, 'u, 'b> {
         let (locals, results) = (params.to_vec(), results.to_vec());
         let params = locals.len();
-        let (out, scratch) = (Vec::new(), Vec::new());
-        Code { shape, u, counted, out, locals, params, scratch, results, calls: None, labels: 0 }
+        let (out, scratch, own) = (Vec::new(), Vec::new(), Vec::new());
+        Code { shape, u, counted, out, locals, params, scratch, own, results, calls: None, labels: 0 }
     }
 
     fn finish(mut self) -> enc::Function {
@@ -96,7 +98,7 @@ impl<'a, 'u, 'b> Code<'a, 'u, 'b> {
     ) -> Result<enc::Function> {
         let mut code = Code::new(shape, u, counted, &[Ty::I32, Heap::Object(0).nullable()], &[Ty::I32]);
         let own: Vec<u32> = (0..code.u.int_in_range(1..=4)?).map(|_| code.local(Heap::Object(0).nullable())).collect();
-        code.burn();
+        code.burn(1);
         code.extend([I::LocalGet(0), I::I32Const(0), I::GlobalGet(FUEL), I::I32Const(0), I::I32GtS, I::Select]);
         code.push(I::If(BlockType::Result(enc::ValType::I32)));
         for &local in &own {
@@ -146,7 +148,7 @@ impl<'a, 'u, 'b> Code<'a, 'u, 'b> {
     }
 
     /// Turns the value on the stack into an `i64` that does not depend on the bits of a NaN.
-    fn number_of(&mut self, ty: Ty) {
+    pub(super) fn number_of(&mut self, ty: Ty) {
         self.extend(match ty {
             Ty::I32 => vec![I::I64ExtendI32S],
             Ty::I64 => vec![],
@@ -191,6 +193,21 @@ impl<'a, 'u, 'b> Code<'a, 'u, 'b> {
         self.locals.len() as u32 - 1
     }
 
+    /// A local that only the code asking for it writes; any may read it, wherever, so a reference in it may be null.
+    pub(super) fn own_local(&mut self, ty: Ty) -> u32 {
+        let local = self.local(match ty {
+            Ty::Ref(Ref { heap, .. }) => heap.nullable(),
+            number => number,
+        });
+        self.own.push(local);
+        local
+    }
+
+    /// Whether chance may write a local.
+    pub(super) fn is_free(&self, local: u32) -> bool {
+        self.calls != Some(local) && !self.own.contains(&local)
+    }
+
     /// A local for passing use. A reference in it may be null.
     pub(super) fn scratch_for(&mut self, ty: Ty) -> u32 {
         let ty = match ty {
@@ -219,14 +236,14 @@ impl<'a, 'u, 'b> Code<'a, 'u, 'b> {
         }
         self.extend([I::Return, I::End]);
         self.calls = Some(calls);
-        self.burn();
+        self.burn(1);
         self.restore(1);
         Ok(())
     }
 
-    /// Takes one from the fuel.
-    pub(super) fn burn(&mut self) {
-        self.extend([I::GlobalGet(FUEL), I::I32Const(1), I::I32Sub, I::GlobalSet(FUEL)]);
+    /// Takes something from the fuel.
+    pub(super) fn burn(&mut self, much: i32) {
+        self.extend([I::GlobalGet(FUEL), I::I32Const(much), I::I32Sub, I::GlobalSet(FUEL)]);
     }
 
     /// Sets the number of nested calls: to what it was at entry and `more`.

@@ -121,7 +121,7 @@ impl Code<'_, '_, '_> {
         let most = self.u.int_in_range(2..=12)?;
         self.extend([I::I32Const(most), I::LocalSet(rounds), I::Loop(BlockType::Empty)]);
         self.labels += 1;
-        self.burn();
+        self.burn(1);
         self.block(depth)?;
         // The body may have written the counter, so fuel decides in the end.
         self.extend([I::LocalGet(rounds), I::I32Const(1), I::I32Sub, I::LocalTee(rounds)]);

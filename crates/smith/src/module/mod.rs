@@ -11,6 +11,7 @@ mod code;
 mod control;
 mod digest;
 mod objects;
+mod patterns;
 mod shape;
 mod statements;
 mod types;

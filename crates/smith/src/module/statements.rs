@@ -12,7 +12,7 @@ impl Code<'_, '_, '_> {
             return Ok(());
         }
         let nested = depth > 0;
-        match self.u.int_in_range(0..=29)? {
+        match self.u.int_in_range(0..=34)? {
             0..=4 => self.struct_set(),
             5..=7 => self.array_set(),
             8 | 9 => self.array_copy(),
@@ -32,14 +32,17 @@ impl Code<'_, '_, '_> {
                 self.count(I::Call(HOST_COLLECT));
                 Ok(())
             }
+            29 | 30 => self.two_names(),
+            31 | 32 => self.old_to_young(),
+            33 => self.swell(depth),
             _ => self.local_set(),
         }
     }
 
     fn local_set(&mut self) -> Result<()> {
         let local = self.u.int_in_range(0..=self.locals.len() as u32 - 1)?;
-        // The number of nested calls is not the program's.
-        if self.calls == Some(local) {
+        // The number of nested calls, for one, is not the program's.
+        if !self.is_free(local) {
             return Ok(());
         }
         self.value(self.locals[local as usize], 3)?;

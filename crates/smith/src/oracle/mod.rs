@@ -6,13 +6,26 @@ use crate::Generated;
 use crate::token::Token;
 use arbitrary::Unstructured;
 use heapwright::{
-    AsContextMut, Collector, Config, Engine, ExternRef, GcError, GcHeapOutOfMemory, Linker, Module, Result, RootScope,
-    Rooted, SizingPolicy, Store, ThrownException, Trap, TrapCode,
+    AsContextMut, Collector, Compilation, Config, Engine, ExternRef, GcError, GcHeapOutOfMemory, Linker, Module,
+    Result, RootScope, Rooted, SizingPolicy, Store, ThrownException, Trap, TrapCode,
 };
 use heapwright_gc_heap::HeapCorrupted;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A setting of an engine that is on by default, and how it is switched off.
+type Switch = (&'static str, fn(&mut Config) -> &mut Config);
+
+/// Everything that may only make programs quicker.
+pub const SWITCHES: &[Switch] = &[
+    ("redundancy-elimination", |config| config.redundancy_elimination(false)),
+    ("scalar-replacement", |config| config.scalar_replacement(false)),
+    ("inline-bulk", |config| config.inline_bulk_operations(false)),
+    ("fold-allocations", |config| config.fold_allocations(false)),
+    ("elide-barriers", |config| config.elide_barriers(false)),
+    ("stack-watermark", |config| config.stack_watermark(false)),
+];
 
 /// How a module is run.
 #[derive(Clone, Debug)]
@@ -25,20 +38,30 @@ pub struct Setting {
     pub signals: bool,
     /// A heap that starts at its least and grows, instead of a fixed one.
     pub growing: bool,
-    /// The optimiser, with all passes.
+    /// The optimiser, with all passes but those in `without`.
     pub optimize: bool,
+    /// Functions are compiled when they are first called.
+    pub lazy: bool,
+    /// What is switched off that is on by default: places in [`SWITCHES`], as bits.
+    pub without: u32,
     /// The target, by its name; this machine's own if there is none.
     pub target: Option<&'static str>,
 }
 
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setting { collector, zeal, signals, growing, optimize, target } = self;
+        let Setting { collector, zeal, signals, growing, optimize, lazy, target, .. } = self;
         write!(f, "{} zeal {zeal}", collector.name())?;
         for (set, yes, no) in
             [(signals, "signals", "checks"), (growing, "growing", "fixed"), (optimize, "opt", "no-opt")]
         {
             write!(f, " {}", if *set { yes } else { no })?;
+        }
+        if *lazy {
+            write!(f, " lazy")?;
+        }
+        for (name, _) in self.switched_off() {
+            write!(f, " no-{name}")?;
         }
         write!(f, " {}", target.unwrap_or("native"))
     }
@@ -48,7 +71,8 @@ impl Setting {
     /// The plainest: what the others are compared with.
     pub fn reference() -> Setting {
         let collector = Collector::by_name("null").unwrap_or_default();
-        Setting { collector, zeal: 0, signals: true, growing: false, optimize: false, target: None }
+        let (signals, growing, optimize, lazy) = (true, false, false, false);
+        Setting { collector, zeal: 0, signals, growing, optimize, lazy, without: 0, target: None }
     }
 
     /// Every collector under every combination of the rest, for native code.
@@ -58,7 +82,7 @@ impl Setting {
             for zeal in [0, 1, 3] {
                 for flags in 0..8 {
                     let [signals, growing, optimize] = [1, 2, 4].map(|bit| flags & bit != 0);
-                    settings.push(Setting { collector, zeal, signals, growing, optimize, target: None });
+                    settings.push(Setting { collector, zeal, signals, growing, optimize, ..Setting::reference() });
                 }
             }
         }
@@ -80,7 +104,16 @@ impl Setting {
         };
         let target = u.ratio(1, 6)?.then_some(PULLEY);
         let (signals, growing, optimize) = (u.arbitrary()?, u.arbitrary()?, u.ratio(2, 3)?);
-        Ok(Setting { collector, zeal, signals: signals && target.is_none(), growing, optimize, target })
+        let signals = signals && target.is_none();
+        let lazy = u.ratio(1, 4)? && target.is_none();
+        // Each is on more often than not, because that is what programs run with.
+        let without = (u.arbitrary::<u8>()? & u.arbitrary::<u8>()?).into();
+        Ok(Setting { collector, zeal, signals, growing, optimize, lazy, without, target })
+    }
+
+    fn switched_off(&self) -> impl Iterator<Item = &'static Switch> {
+        let without = self.without;
+        SWITCHES.iter().enumerate().filter(move |(place, _)| without >> place & 1 != 0).map(|(_, switch)| switch)
     }
 
     /// An engine with this setting and a heap of 24 MiB at most.
@@ -97,6 +130,10 @@ impl Setting {
             config.signals_based_traps(self.signals);
         }
         config.collector(self.collector).zeal(self.zeal).optimize(self.optimize).parallel_compilation(false);
+        for (_, switch_off) in self.switched_off() {
+            switch_off(&mut config);
+        }
+        config.compilation(if self.lazy { Compilation::Lazy } else { Compilation::Eager });
         config.max_heap(HEAP).initial_heap(if self.growing { 0 } else { HEAP });
         config.heap_policy(if self.growing { SizingPolicy::Growing } else { SizingPolicy::Fixed });
         Engine::new(&config)

@@ -11,7 +11,7 @@ use heapwright::Result;
 pub const TARGET: Target = Target { name: "gc_modules", run, bytes: 9000, smoke: 12 };
 
 /// Bytes in front of a module's that choose what it runs under.
-const CHOICE: usize = 24;
+const CHOICE: usize = 32;
 
 /// Settings of one input, beside the plainest.
 const SETTINGS: u32 = 3;
