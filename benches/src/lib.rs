@@ -1,4 +1,4 @@
-//! What micro-benchmarks share: worlds in which no collection happens, and ratios that a noisy machine does not spoil.
+//! What measurements share: worlds in which no collection happens, ratios that a noisy machine does not spoil, and a host for a Dart program.
 
 #![forbid(unsafe_code)]
 
@@ -7,6 +7,7 @@ use heapwright_gc_heap::BarrierCount;
 use std::time::{Duration, Instant};
 
 pub mod barriers;
+pub mod dart;
 pub mod textbook;
 
 /// An instance of a module in a heap so large that it is never collected while something is measured.

@@ -1,0 +1,4 @@
+void main() {
+  var x = [1, 2
+  print(x;
+}
