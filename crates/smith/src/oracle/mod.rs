@@ -116,7 +116,13 @@ impl Setting {
         SWITCHES.iter().enumerate().filter(move |(place, _)| without >> place & 1 != 0).map(|(_, switch)| switch)
     }
 
-    /// An engine with this setting and a heap of 24 MiB at most.
+    /// Bytes of the largest heap.
+    fn max_heap(&self) -> u64 {
+        let collects = self.collector.spec().needs_roots;
+        if collects && self.zeal != 0 { ZEALOUS_HEAP } else { HEAP }
+    }
+
+    /// An engine with this setting.
     ///
     /// # Errors
     ///
@@ -134,7 +140,8 @@ impl Setting {
             switch_off(&mut config);
         }
         config.compilation(if self.lazy { Compilation::Lazy } else { Compilation::Eager });
-        config.max_heap(HEAP).initial_heap(if self.growing { 0 } else { HEAP });
+        let most = self.max_heap();
+        config.max_heap(most).initial_heap(if self.growing { 0 } else { most });
         config.heap_policy(if self.growing { SizingPolicy::Growing } else { SizingPolicy::Fixed });
         Engine::new(&config)
     }
@@ -145,6 +152,10 @@ const PULLEY: &str = "pulley64";
 
 /// Bytes of the largest heap. The null collector must get by with it.
 const HEAP: u64 = 24 << 20;
+
+/// Bytes of the largest heap of a collector that is made to collect all the time: the verifier, and whoever overwrites what is
+/// free, look at all of it each time.
+const ZEALOUS_HEAP: u64 = 3 << 20;
 
 /// Objects that one function of the host looks at.
 const MOST_OBJECTS: usize = 20_000;
