@@ -283,6 +283,20 @@ impl Config {
         self
     }
 
+    /// Whether calls of small functions of the same module are replaced by their bodies. Default on; without
+    /// [`optimize`](Self::optimize) it has no effect. Backtraces and fuel are the same with and without it.
+    pub fn inlining(&mut self, enable: bool) -> &mut Self {
+        self.settings.inlining = enable;
+        self
+    }
+
+    /// Whether calls through references are direct where the code says which function is called: a `ref.func`, an immutable global, an immutable
+    /// field of an object that is known. Default on; without [`optimize`](Self::optimize) it has no effect.
+    pub fn known_targets(&mut self, enable: bool) -> &mut Self {
+        self.settings.known_targets = enable;
+        self
+    }
+
     /// Whether loads of fields, elements and lengths, casts, and null and bounds checks whose result is known are removed. Default on;
     /// without [`optimize`](Self::optimize) it has no effect.
     pub fn redundancy_elimination(&mut self, enable: bool) -> &mut Self {

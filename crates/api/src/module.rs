@@ -214,6 +214,11 @@ impl Module {
         self.loaded.compiled().addresses()
     }
 
+    /// How many calls were replaced by the body of what they call, in the machine code so far.
+    pub fn inlined_calls(&self) -> usize {
+        self.loaded.compiled().inlined_calls()
+    }
+
     /// The functions that the module defines, in order.
     pub fn functions(&self) -> impl ExactSizeIterator<Item = ModuleFunction<'_>> {
         let compiled = self.loaded.compiled();

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 fn engine(change: impl FnOnce(&mut Config)) -> Engine {
     let mut config = Config::new();
-    config.compilation(Compilation::Lazy);
+    // The functions here are small, and are to be called.
+    config.compilation(Compilation::Lazy).inlining(false);
     change(&mut config);
     Engine::new(&config).unwrap()
 }
@@ -331,7 +332,7 @@ fn what_a_run_compiled_the_next_one_finds() -> Result<()> {
 
     // A complete entry is better, and needs no addition.
     let mut eager = Config::new();
-    Module::new(&Engine::new(eager.cache(Some(cache.clone())))?, TABLES)?;
+    Module::new(&Engine::new(eager.inlining(false).cache(Some(cache.clone())))?, TABLES)?;
     assert_eq!(cache.contents()?.entries, 2);
     let (before, added) = run(2)?;
     assert_eq!((before.len(), added), (10, 0));
@@ -438,7 +439,7 @@ fn what_the_cache_has_is_mapped() -> Result<()> {
 #[test]
 fn a_lazy_module_is_serialized_whole() -> Result<()> {
     let lazy = engine(|_| ());
-    let eager = Engine::new(Config::new().compilation(Compilation::Eager))?;
+    let eager = Engine::new(Config::new().compilation(Compilation::Eager).inlining(false))?;
     let module = Module::new(&lazy, TABLES)?;
     let bytes = module.serialize()?;
     assert_eq!(bytes, Module::new(&eager, TABLES)?.serialize()?);

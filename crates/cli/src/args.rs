@@ -299,6 +299,10 @@ pub(crate) struct DevArgs {
 /// A pass of the optimiser.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum Pass {
+    /// Replacement of calls by the bodies of small functions.
+    Inlining,
+    /// Direct calls through references whose function is known.
+    KnownTargets,
     /// Removal of loads, casts and checks whose result is known.
     RedundancyElimination,
     /// Replacement of objects by their fields.
@@ -504,6 +508,8 @@ impl EngineArgs {
         }
         for pass in &self.dev.without {
             match pass {
+                Pass::Inlining => config.inlining(false),
+                Pass::KnownTargets => config.known_targets(false),
                 Pass::RedundancyElimination => config.redundancy_elimination(false),
                 Pass::ScalarReplacement => config.scalar_replacement(false),
                 Pass::InlineBulk => config.inline_bulk_operations(false),

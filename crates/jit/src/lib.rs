@@ -7,6 +7,7 @@ pub mod abi;
 pub mod artifact;
 mod compile;
 mod gc;
+mod inline;
 pub mod module;
 mod opt;
 mod translate;

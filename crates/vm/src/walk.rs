@@ -161,17 +161,26 @@ impl Backtrace {
         let code = Snapshot::take();
         let mut backtrace = Backtrace::default();
         for (i, pc) in pcs.enumerate() {
-            if backtrace.frames.len() == MAX_FRAMES {
-                backtrace.omitted += 1;
-                continue;
-            }
             let at = if faulted && i == 0 { code.instruction(pc) } else { code.return_to(pc) };
             let Some(at) = at else { continue };
             let (Some(defined), Some(module)) = (at.defined(), at.object.owner()) else { continue };
-            let func = at.module.info.imported_funcs + defined;
-            backtrace.frames.push(Frame { module, func, offset: at.wasm_offset() });
+            // Inlined bodies count as the frames that they would have had.
+            let mut offset = at.wasm_offset();
+            for inlined in at.inlined() {
+                backtrace.push(Frame { module: module.clone(), func: inlined.func, offset });
+                offset = Some(inlined.call);
+            }
+            backtrace.push(Frame { module, func: at.module.info.imported_funcs + defined, offset });
         }
         backtrace
+    }
+
+    fn push(&mut self, frame: Frame) {
+        if self.frames.len() < MAX_FRAMES {
+            self.frames.push(frame);
+        } else {
+            self.omitted += 1;
+        }
     }
 
     /// Resolves what the signal handler wrote.

@@ -46,7 +46,7 @@ fn notes<'a>(function: &'a Value, kind: &str) -> Vec<&'a str> {
 #[test]
 fn a_page_holds_every_function_in_three_forms() {
     let here = Here::with("list.wat", LIST);
-    here.heapwright(["explore", "list.wat"]).prints("list.html\n");
+    here.heapwright(["explore", "--without", "inlining", "list.wat"]).prints("list.html\n");
     let page = data(&here, "list.html");
     assert_eq!((&page["file"], &page["collector"]), (&"list.wat".into(), &"generational".into()));
     let functions = page["functions"].as_array().unwrap();
@@ -94,7 +94,8 @@ fn a_page_holds_every_function_in_three_forms() {
 fn what_is_marked_depends_on_the_collector() {
     let here = Here::with("list.wat", LIST);
     let marks = |collector: &str| -> BTreeSet<(String, String)> {
-        here.heapwright(["explore", "--collector", collector, "-o", "x.html", "list.wat"]).prints("x.html\n");
+        let arguments = ["explore", "--without=inlining", "--collector", collector, "-o", "x.html", "list.wat"];
+        here.heapwright(arguments).prints("x.html\n");
         let page = data(&here, "x.html");
         assert_eq!(page["collector"], collector);
         let functions = page["functions"].as_array().unwrap();

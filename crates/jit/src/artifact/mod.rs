@@ -4,6 +4,7 @@ mod added;
 mod error;
 mod file;
 mod identity;
+mod inlined;
 mod tables;
 
 use crate::abi::{InstanceLayout, Trap};
@@ -17,6 +18,7 @@ pub use added::Piece;
 pub use error::ArtifactError;
 pub use file::{ArtifactFile, PAGE};
 pub use identity::Identity;
+pub use inlined::{InlineTable, InlinedCall};
 pub use tables::{AddressMap, Handler, HandlerTable, Handlers, StackMaps, Tables, TrapTable};
 
 /// A compiled module, or one of which functions are compiled as they are called.
@@ -88,6 +90,12 @@ impl CompiledModule {
         self.by_start.len() + self.added.iter().count()
     }
 
+    /// Number of calls that were replaced by bodies.
+    pub fn inlined_calls(&self) -> usize {
+        let added: usize = self.added.iter().map(|piece| piece.tables.inlined.calls.len()).sum();
+        self.tables.inlined.calls.len() + added
+    }
+
     /// Code and tables of all functions that are compiled.
     pub(crate) fn whole(&self) -> (Vec<CodeRange>, Tables) {
         let (mut funcs, mut tables) = (self.funcs.clone(), self.tables.clone());
@@ -136,6 +144,13 @@ impl CompiledModule {
     pub fn handlers_at(&self, offset: u32) -> Option<Handlers<'_>> {
         let own = self.tables.handlers.lookup(offset);
         own.or_else(|| self.added.before(offset)?.tables.handlers.lookup(offset))
+    }
+
+    /// The inlined calls that the instruction at `offset` belongs to, innermost first; none in a function's own code.
+    pub fn inlined_at(&self, offset: u32) -> impl Iterator<Item = &InlinedCall> {
+        let own = self.tables.inlined.lookup(offset);
+        let added = self.added.containing(offset).into_iter();
+        own.chain(added.flat_map(move |piece| piece.tables.inlined.lookup(offset)))
     }
 
     /// Byte offset in the module of the instruction whose code contains `offset`.

@@ -3,6 +3,7 @@
 //! A function's tables are made with offsets from its own start and are then appended, shifted, to the module's. All are
 //! plain vectors of numbers, sorted by text offset.
 
+use super::InlineTable;
 use crate::abi::Trap;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ pub struct Tables {
     pub handlers: HandlerTable,
     /// Wasm offsets.
     pub addresses: AddressMap,
+    /// Code of inlined bodies.
+    pub inlined: InlineTable,
 }
 
 /// Stack maps by return address.
@@ -98,6 +101,7 @@ impl Tables {
         self.traps.append(&other.traps, base);
         self.handlers.append(&other.handlers, base);
         self.addresses.append(&other.addresses, base);
+        self.inlined.append(&other.inlined, base);
     }
 
     /// Prepares fast lookups. To be called once everything is added.
@@ -112,11 +116,12 @@ impl Tables {
     ///
     /// What is wrong.
     pub fn check(&self, length: u32) -> Result<(), &'static str> {
-        let Tables { stack_maps, traps, handlers, addresses } = self;
+        let Tables { stack_maps, traps, handlers, addresses, inlined } = self;
         stack_maps.check(length)?;
         traps.check(length)?;
         handlers.check(length)?;
-        addresses.check(length)
+        addresses.check(length)?;
+        inlined.check(length)
     }
 }
 

@@ -23,7 +23,9 @@ impl Compiler {
     pub(crate) fn operations(&self, bytes: &[u8]) -> Result<Vec<(Vec<crate::gc::GcOp>, String)>, CompileError> {
         let ParsedModule { info, bodies } = parse(bytes, self.features, self.spec.header_layout())?;
         let layout = info.instance_layout();
-        let env = ModuleEnv { compiler: self, info: &info, layout: &layout };
+        let planned = self.planned(bytes, &info, &bodies);
+        let inliner = self.inliner(bytes, &planned);
+        let env = ModuleEnv { compiler: self, info: &info, layout: &layout, inliner };
         let mut worker = Worker::new();
         let operations = bodies.into_iter().map(|body| {
             let gc = worker.translate(env, body)?;
@@ -43,7 +45,9 @@ impl Compiler {
     pub fn explain(&self, bytes: &[u8]) -> Result<Vec<FunctionText>, CompileError> {
         let ParsedModule { info, bodies } = parse(bytes, self.features, self.spec.header_layout())?;
         let layout = info.instance_layout();
-        let env = ModuleEnv { compiler: self, info: &info, layout: &layout };
+        let planned = self.planned(bytes, &info, &bodies);
+        let inliner = self.inliner(bytes, &planned);
+        let env = ModuleEnv { compiler: self, info: &info, layout: &layout, inliner };
         let mut worker = Worker::new();
         let texts = bodies.into_iter().map(|body| {
             let index = body.index;

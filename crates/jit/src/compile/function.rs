@@ -3,12 +3,13 @@
 use super::stubs::{HostCallReloc, host_calls};
 use super::{CompileError, Compiler, size};
 use crate::abi::{InstanceLayout, Kind, SignatureKinds, Trap};
-use crate::artifact::{AddressMap, Handler, Handlers, Tables};
+use crate::artifact::{Handler, Handlers, Tables};
 use crate::gc::lower::LowerEnv;
 use crate::gc::{self, FuncGc, safepoints};
+use crate::inline::Inliner;
 use crate::module::{FunctionBody, ModuleInfo};
 use crate::opt;
-use crate::translate::{FUNC_NAMESPACE, TranslateEnv, translate_function};
+use crate::translate::{FUNC_NAMESPACE, InlinedCode, TranslateEnv, translate_function};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{self, ExternalName, Function, SourceLoc, UserExternalName, UserFuncName};
 use cranelift_codegen::isa::TargetIsa;
@@ -49,6 +50,8 @@ pub(super) struct Worker {
     builder: FunctionBuilderContext,
     validator: FuncValidatorAllocations,
     control: ControlPlane,
+    /// What of the current function comes from inlined bodies.
+    pub(super) inlined: InlinedCode,
 }
 
 /// What all functions of a module share.
@@ -57,6 +60,8 @@ pub(super) struct ModuleEnv<'a> {
     pub(super) compiler: &'a Compiler,
     pub(super) info: &'a ModuleInfo,
     pub(super) layout: &'a InstanceLayout,
+    /// The bodies to inline, when that is wanted.
+    pub(super) inliner: Option<Inliner<'a>>,
 }
 
 impl Worker {
@@ -66,6 +71,7 @@ impl Worker {
             builder: FunctionBuilderContext::new(),
             validator: FuncValidatorAllocations::default(),
             control: ControlPlane::default(),
+            inlined: InlinedCode::default(),
         }
     }
 
@@ -75,7 +81,7 @@ impl Worker {
         self.guarded(index, |worker| {
             worker.prepare(env, body)?;
             worker.generate(env.compiler, index)?;
-            collect(&worker.context, index)
+            collect(&worker.context, &worker.inlined, index)
         })
     }
 
@@ -101,7 +107,7 @@ impl Worker {
     /// known about its GC operations.
     pub(super) fn prepare(&mut self, env: ModuleEnv<'_>, body: FunctionBody<'_>) -> Result<FuncGc, CompileError> {
         let mut gc = self.translate(env, body)?;
-        let ModuleEnv { compiler, info, layout } = env;
+        let ModuleEnv { compiler, info, layout, .. } = env;
         let settings = &compiler.settings;
         let func = &mut self.context.func;
         gc::expand(func, &mut gc, &LowerEnv { module: info, layout, spec: compiler.spec, settings });
@@ -111,7 +117,7 @@ impl Worker {
 
     /// Validates a function of a module and leaves its CLIF, with GC operations that are still to be lowered, in the context.
     pub(super) fn translate(&mut self, env: ModuleEnv<'_>, body: FunctionBody<'_>) -> Result<FuncGc, CompileError> {
-        let ModuleEnv { compiler, info, layout } = env;
+        let ModuleEnv { compiler, info, layout, inliner } = env;
         let index = body.index;
         self.context.clear();
         let func = &mut self.context.func;
@@ -120,9 +126,10 @@ impl Worker {
 
         let mut gc = FuncGc::default();
         let settings = &compiler.settings;
-        let translate_env = TranslateEnv { module: info, layout, settings, isa: &*compiler.isa };
+        let translate_env = TranslateEnv { module: info, layout, settings, isa: &*compiler.isa, inliner };
         let allocations = std::mem::take(&mut self.validator);
-        match translate_function(&translate_env, func, &mut self.builder, body, &mut gc, allocations) {
+        let inlined = &mut self.inlined;
+        match translate_function(&translate_env, func, &mut self.builder, body, &mut gc, inlined, allocations) {
             Ok(allocations) => self.validator = allocations,
             Err(e) => {
                 // It was left in the middle of a function.
@@ -175,7 +182,7 @@ fn verify(index: u32, func: &Function, isa: &dyn TargetIsa) -> Result<(), Compil
 }
 
 /// Reads the tables of a function that was just compiled.
-pub(super) fn collect(context: &Context, index: u32) -> Result<FunctionCode, CompileError> {
+pub(super) fn collect(context: &Context, inlined: &InlinedCode, index: u32) -> Result<FunctionCode, CompileError> {
     let buffer = &context.compiled_code().expect("compilation has succeeded").buffer;
     let mut out = FunctionCode {
         code: buffer.data().to_vec(),
@@ -214,7 +221,7 @@ pub(super) fn collect(context: &Context, index: u32) -> Result<FunctionCode, Com
         let (frame_size, context, handlers) = handlers(index, &site)?;
         out.tables.handlers.push(site.ret_addr, Handlers { handlers: &handlers, frame_size, context });
     }
-    addresses(&mut out.tables.addresses, buffer.get_srclocs_sorted().iter().map(|s| (s.start, s.end, s.loc)));
+    addresses(&mut out.tables, inlined, buffer.get_srclocs_sorted().iter().map(|s| (s.start, s.end, s.loc)));
     Ok(out)
 }
 
@@ -272,19 +279,25 @@ fn handlers(index: u32, site: &FinalizedMachCallSite<'_>) -> Result<(u32, u32, V
     Ok((frame_size, context, handlers))
 }
 
-/// Fills a function's address map from Cranelift's ranges, whose source locations are module offsets. Code in between, and
-/// behind the last range, belongs to no instruction.
-fn addresses(map: &mut AddressMap, ranges: impl Iterator<Item = (u32, u32, SourceLoc)>) {
+/// Fills a function's address map and its table of inlined calls from Cranelift's ranges. Code in between, and behind the last range,
+/// belongs to no instruction.
+fn addresses(tables: &mut Tables, inlined: &InlinedCode, ranges: impl Iterator<Item = (u32, u32, SourceLoc)>) {
+    inlined.calls.iter().for_each(|call| tables.inlined.push_call(*call));
+    let mut push = |code, location: Option<SourceLoc>| {
+        let place = location.and_then(|location| inlined.place(location));
+        tables.addresses.push(code, place.map(|place| place.wasm));
+        tables.inlined.push(code, place.and_then(|place| place.call));
+    };
     let mut end = 0;
-    map.push(0, None);
-    for (start, range_end, loc) in ranges {
+    push(0, None);
+    for (start, range_end, location) in ranges {
         if start > end {
-            map.push(end, None);
+            push(end, None);
         }
-        map.push(start, (!loc.is_default()).then(|| loc.bits()));
+        push(start, Some(location));
         end = range_end;
     }
-    map.push(end, None);
+    push(end, None);
 }
 
 #[cfg(test)]
@@ -304,12 +317,13 @@ mod tests {
 
     #[test]
     fn gaps_between_ranges_have_no_address() {
-        let mut map = AddressMap::default();
+        let mut tables = Tables::default();
         addresses(
-            &mut map,
+            &mut tables,
+            &InlinedCode::default(),
             [(4, 8, SourceLoc::new(70)), (8, 10, SourceLoc::default()), (12, 20, SourceLoc::new(71))].into_iter(),
         );
-        let at: Vec<_> = [0, 4, 7, 8, 10, 12, 19, 20].map(|o| map.lookup(o)).into();
+        let at: Vec<_> = [0, 4, 7, 8, 10, 12, 19, 20].map(|o| tables.addresses.lookup(o)).into();
         assert_eq!(at, [None, Some(70), Some(70), None, None, Some(71), Some(71), None]);
     }
 }

@@ -15,11 +15,10 @@ use super::function::{FunctionCode, ModuleEnv, Worker};
 use super::pipeline::validate_bodies;
 use super::{CompileError, Compiler};
 use crate::artifact::{CodeRange, CompiledModule, PAGE, Piece, Tables};
+use crate::inline::{BodyTable, Inliner, Plan};
 use crate::module::{FunctionBody, ParsedModule, parse};
 use cranelift_codegen::binemit::Reloc;
-use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
-use wasmparser::{BinaryReader, FuncToValidate, ValidatorResources};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Bytes of a jump stub.
 pub const JUMP_STUB: u32 = 16;
@@ -37,17 +36,11 @@ pub fn slots_size(count: u32) -> usize {
 /// The bodies of a module's functions, from which any can be compiled at any time by any thread.
 pub struct Bodies {
     wasm: Arc<[u8]>,
-    /// What the validator knows of the module; `None` without functions.
-    resources: Option<ValidatorResources>,
-    bodies: Vec<Body>,
+    table: BodyTable,
+    /// What is inlined: decided when the first function is compiled.
+    plan: OnceLock<Plan>,
     /// Workers at rest.
     workers: Mutex<Vec<Worker>>,
-}
-
-struct Body {
-    ty: u32,
-    /// Where it is in the module.
-    range: Range<usize>,
 }
 
 /// A compiled function that has no place yet.
@@ -59,32 +52,28 @@ pub struct UnplacedFunction {
 impl Bodies {
     /// Keeps the bodies of a module that was parsed from `wasm`.
     pub(crate) fn new(wasm: Arc<[u8]>, bodies: &[FunctionBody<'_>]) -> Bodies {
-        let resources = bodies.first().map(|body| body.validator.resources.clone());
-        let range = |body: &FunctionBody<'_>| {
-            let range = body.body.range();
-            range.start as usize..range.end as usize
-        };
-        let bodies = bodies.iter().map(|body| Body { ty: body.validator.ty, range: range(body) }).collect();
-        Bodies { wasm, resources, bodies, workers: Mutex::default() }
+        Bodies { wasm, table: BodyTable::new(bodies), plan: OnceLock::new(), workers: Mutex::default() }
     }
 
     /// Number of functions.
     pub fn len(&self) -> usize {
-        self.bodies.len()
+        self.table.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.bodies.is_empty()
+        self.len() == 0
     }
 
-    /// The body of a defined function, as the parser gave it.
-    fn get(&self, compiler: &Compiler, index: u32, defined: u32) -> Option<FunctionBody<'_>> {
-        let Body { ty, range } = self.bodies.get(defined as usize)?;
-        let (resources, features) = (self.resources.clone()?, compiler.features);
-        let body = BinaryReader::new_features(self.wasm.get(range.clone())?, range.start as u64, features);
-        let validator = FuncToValidate { resources, index, ty: *ty, features };
-        Some(FunctionBody { index, validator, body: wasmparser::FunctionBody::new(body) })
+    /// What is inlined, unless nothing is.
+    fn inliner(&self, compiler: &Compiler, imported: u32) -> Option<Inliner<'_>> {
+        // All bodies were validated when the module was loaded.
+        let features = compiler.features;
+        let plan = || Plan::new(&self.wasm, &self.table, features, imported, true, compiler.settings.parallel);
+        compiler.settings.inlines().then(|| {
+            let plan = self.plan.get_or_init(plan);
+            Inliner { wasm: &self.wasm, bodies: &self.table, plan, features }
+        })
     }
 
     fn worker(&self) -> Worker {
@@ -119,9 +108,10 @@ impl Compiler {
         defined: u32,
     ) -> Result<UnplacedFunction, CompileError> {
         let index = module.info.imported_funcs + defined;
-        let body = bodies.get(self, index, defined);
+        let body = bodies.table.get(&bodies.wasm, self.features, index, defined);
         let body = body.ok_or_else(|| CompileError::internal(index, "the function has no body".to_owned()))?;
-        let env = ModuleEnv { compiler: self, info: &module.info, layout: &module.layout };
+        let inliner = bodies.inliner(self, module.info.imported_funcs);
+        let env = ModuleEnv { compiler: self, info: &module.info, layout: &module.layout, inliner };
         let mut worker = bodies.worker();
         let code = worker.compile(env, body);
         bodies.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);

@@ -2,7 +2,7 @@
 //!
 //! Each line of CLIF and each piece of code knows the Wasm instruction that it implements and whether it belongs to an allocation or to a
 //! barrier. Both travel through Cranelift as the *source location* of instructions: its low bits are the module offset, its two
-//! highest bits the [`Mark`].
+//! highest bits the [`Mark`]. What belongs to an inlined body is listed as the function's own call.
 
 use super::function::{FunctionCode, ModuleEnv, Worker, collect};
 use super::{CompileError, Compiler};
@@ -11,6 +11,7 @@ use crate::artifact::Tables;
 use crate::gc::FuncGc;
 pub use crate::gc::Mark;
 use crate::module::{FunctionBody, ParsedModule, parse};
+use crate::translate::InlinedCode;
 use cranelift_codegen::ir::{Function, Inst, SourceLoc};
 use std::ops::Range;
 
@@ -77,6 +78,15 @@ pub(super) fn split(location: u32) -> (Option<u32>, Option<Mark>) {
     ((location != u32::MAX && offset != OFFSET).then_some(offset), mark)
 }
 
+/// Makes each location an offset in the function's own body.
+fn flatten(func: &mut Function, inlined: &InlinedCode) {
+    for inst in (0..func.dfg.num_insts() as u32).map(Inst::from_u32) {
+        if let Some(offset) = inlined.own_offset(func.srcloc(inst)) {
+            func.set_srcloc(inst, SourceLoc::new(offset));
+        }
+    }
+}
+
 /// Writes the marks that lowering left into the locations of instructions.
 fn mark(func: &mut Function, gc: &FuncGc) {
     let mut set = |range: &Range<u32>, bits: u32| {
@@ -131,7 +141,9 @@ impl Compiler {
         }
         let ParsedModule { info, bodies } = parse(bytes, self.features, self.spec.header_layout())?;
         let layout = info.instance_layout();
-        let env = ModuleEnv { compiler: self, info: &info, layout: &layout };
+        let planned = self.planned(bytes, &info, &bodies);
+        let inliner = self.inliner(bytes, &planned);
+        let env = ModuleEnv { compiler: self, info: &info, layout: &layout, inliner };
         let mut worker = Worker::new();
         let name = |index: u32| info.func_names.get(&index).map(String::as_str);
         let wanted = bodies.into_iter().filter(|body| wanted(body.index, name(body.index), body.body.as_bytes().len()));
@@ -150,12 +162,13 @@ impl Worker {
     fn list(&mut self, env: ModuleEnv<'_>, body: FunctionBody<'_>) -> Result<FunctionListing, CompileError> {
         let index = body.index;
         let gc = self.prepare(env, body)?;
+        flatten(&mut self.context.func, &self.inlined);
         mark(&mut self.context.func, &gc);
         let clif = clif_lines(&self.context.func.display().to_string());
         self.context.set_disasm(true);
         self.generate(env.compiler, index)?;
         let asm = self.context.compiled_code().and_then(|code| code.vcode.clone()).unwrap_or_default();
-        let FunctionCode { code, relocs, tables, .. } = collect(&self.context, index)?;
+        let FunctionCode { code, relocs, tables, .. } = collect(&self.context, &InlinedCode::default(), index)?;
         let Tables { stack_maps, traps, addresses, .. } = tables;
         let maps = stack_maps.returns.iter().map(|&at| (at, stack_maps.lookup(at).unwrap_or_default().to_vec()));
         let places = addresses.code.iter().zip(&addresses.wasm).map(|(&code, &location)| {

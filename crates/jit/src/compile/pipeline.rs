@@ -3,6 +3,7 @@
 use super::function::{FunctionCode, ModuleEnv, Worker};
 use super::{CompileError, Compiler, link};
 use crate::artifact::CompiledModule;
+use crate::inline::{BodyTable, Inliner, Plan};
 use crate::module::{FunctionBody, ModuleInfo, ParsedModule, parse};
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -17,10 +18,27 @@ impl Compiler {
     pub fn compile_module(&self, bytes: &[u8]) -> Result<CompiledModule, CompileError> {
         let ParsedModule { info, bodies } = parse(bytes, self.features, self.spec.header_layout())?;
         let layout = info.instance_layout();
-        let env = ModuleEnv { compiler: self, info: &info, layout: &layout };
+        let planned = self.planned(bytes, &info, &bodies);
+        let inliner = self.inliner(bytes, &planned);
+        let env = ModuleEnv { compiler: self, info: &info, layout: &layout, inliner };
         let funcs: Vec<FunctionCode> =
             for_each_body(self.settings.parallel, bodies, Worker::new, |worker, body| worker.compile(env, body))?;
         link::link(self, info, funcs)
+    }
+
+    /// Decides what is inlined in a module whose bodies are validated later; `None` when nothing is to be.
+    pub(super) fn planned(&self, wasm: &[u8], info: &ModuleInfo, bodies: &[FunctionBody<'_>]) -> Option<Planned> {
+        self.settings.inlines().then(|| {
+            let bodies = BodyTable::new(bodies);
+            let plan = Plan::new(wasm, &bodies, self.features, info.imported_funcs, false, self.settings.parallel);
+            Planned { bodies, plan }
+        })
+    }
+
+    /// What gives the translator the bodies to inline.
+    pub(super) fn inliner<'a>(&self, wasm: &'a [u8], planned: &'a Option<Planned>) -> Option<Inliner<'a>> {
+        let Planned { bodies, plan } = planned.as_ref()?;
+        Some(Inliner { wasm, bodies, plan, features: self.features })
     }
 
     /// Validates a module without compiling it.
@@ -33,6 +51,12 @@ impl Compiler {
         validate_bodies(self, bodies)?;
         Ok(info)
     }
+}
+
+/// What is inlined in a module, and where its bodies are.
+pub(super) struct Planned {
+    bodies: BodyTable,
+    plan: Plan,
 }
 
 /// Validates bodies without compiling them.

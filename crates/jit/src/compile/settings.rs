@@ -53,6 +53,10 @@ pub struct Settings {
     pub signal_traps: bool,
     /// Cranelift's optimiser runs.
     pub optimize: bool,
+    /// With `optimize`: calls of small functions of the module are replaced by their bodies.
+    pub inlining: bool,
+    /// With `optimize`: calls through references are direct where the code says which function it is.
+    pub known_targets: bool,
     /// With `optimize`: loads, casts and checks whose result is known are removed.
     pub redundancy_elimination: bool,
     /// With `optimize`: objects that only one function's field accesses see are replaced by their fields.
@@ -84,6 +88,8 @@ impl Default for Settings {
             target: Target::Native,
             signal_traps: true,
             optimize: true,
+            inlining: true,
+            known_targets: true,
             redundancy_elimination: true,
             scalar_replacement: true,
             inline_bulk: true,
@@ -108,6 +114,16 @@ impl Settings {
     /// Whether an access to memory that is not mapped becomes a trap. Where not, every access is checked before it is made.
     pub fn faults_trap(&self) -> bool {
         self.signal_traps && self.target == Target::Native
+    }
+
+    /// Whether calls are replaced by bodies.
+    pub(crate) fn inlines(&self) -> bool {
+        self.optimize && self.inlining
+    }
+
+    /// Whether calls through references are made direct.
+    pub(crate) fn knows_targets(&self) -> bool {
+        self.optimize && self.known_targets
     }
 
     /// Whether an instruction that traps by itself (a trap, a division, a conversion) becomes a trap of the program. Where not,

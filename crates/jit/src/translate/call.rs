@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::state::{Callee, FuncTranslator};
 use crate::abi::{FUNC_ID_MASK, FuncEntry, FuncImport, InstanceLayout, Trap};
+use crate::compile::CompileError;
 
 const ENTRY_SIZE: i64 = core::mem::size_of::<FuncEntry>() as i64;
 
@@ -20,9 +21,19 @@ struct Target {
 }
 
 impl FuncTranslator<'_> {
-    pub(super) fn call(&mut self, function: u32) {
+    /// Calls a function of the module, or inlines it. The call is at `offset` in the module.
+    pub(super) fn call(&mut self, function: u32, offset: u64) -> Result<(), CompileError> {
+        self.call_known(function, offset, true)
+    }
+
+    /// The same; `planned` says that the program calls the function directly.
+    fn call_known(&mut self, function: u32, offset: u64, planned: bool) -> Result<(), CompileError> {
+        if let Some(body) = self.to_inline(function, planned) {
+            return self.inline(body, offset);
+        }
         let target = self.direct_target(function);
         self.call_target(target);
+        Ok(())
     }
 
     pub(super) fn return_call(&mut self, function: u32) {
@@ -30,12 +41,19 @@ impl FuncTranslator<'_> {
         self.return_call_target(target);
     }
 
-    pub(super) fn call_ref(&mut self, ty: u32) {
+    pub(super) fn call_ref(&mut self, ty: u32, offset: u64) -> Result<(), CompileError> {
+        if let Some(function) = self.pop_known_function(ty) {
+            return self.call_known(function, offset, false);
+        }
         let target = self.reference_target(ty);
         self.call_target(target);
+        Ok(())
     }
 
     pub(super) fn return_call_ref(&mut self, ty: u32) {
+        if let Some(function) = self.pop_known_function(ty) {
+            return self.return_call(function);
+        }
         let target = self.reference_target(ty);
         self.return_call_target(target);
     }
@@ -48,6 +66,13 @@ impl FuncTranslator<'_> {
     pub(super) fn return_call_indirect(&mut self, table: u32, ty: u32) {
         let target = self.table_target(table, ty);
         self.return_call_target(target);
+    }
+
+    /// Takes a reference to a function of type `ty` from the operand stack when it is known which function it is.
+    fn pop_known_function(&mut self, ty: u32) -> Option<u32> {
+        let function = self.known_function(*self.stack.last().expect("validated"), ty)?;
+        self.stack.pop();
+        Some(function)
     }
 
     fn call_target(&mut self, target: Target) {
@@ -161,7 +186,7 @@ impl FuncTranslator<'_> {
     }
 
     /// Whether module type `sub` is `sup` or declares it as a supertype, by index.
-    fn is_declared_subtype(&self, mut sub: u32, sup: u32) -> bool {
+    pub(super) fn is_declared_subtype(&self, mut sub: u32, sup: u32) -> bool {
         loop {
             if sub == sup {
                 return true;

@@ -170,7 +170,7 @@ impl FuncTranslator<'_> {
         self.builder.switch_to_block(header);
         self.stack.extend_from_slice(self.builder.func.dfg.block_params(header));
         self.push_frame(FrameKind::Loop { header }, params.len(), &results);
-        self.check_interruption(false);
+        self.check_turn();
         self.charge_turn();
     }
 
@@ -205,6 +205,9 @@ impl FuncTranslator<'_> {
 
     /// Ends the innermost frame.
     pub(super) fn end_frame(&mut self) {
+        if self.inlining.ends(self.control.len()) {
+            return self.end_inlined();
+        }
         if self.reachable {
             self.branch_to_continuation();
         }
@@ -296,6 +299,9 @@ impl FuncTranslator<'_> {
     }
 
     pub(super) fn return_values(&mut self) {
+        if self.inlining.is_inside() {
+            return self.return_inlined();
+        }
         let arity = self.control[0].results;
         let values: SmallVec<[Value; 8]> = self.stack[self.stack.len() - arity..].iter().copied().collect();
         self.builder.ins().return_(&values);

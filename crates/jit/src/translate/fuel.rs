@@ -119,12 +119,16 @@ fn ends_straight_line(op: &Operator<'_>) -> bool {
 }
 
 impl FuncTranslator<'_> {
-    /// At the beginning of the function, in its entry block.
+    /// At the beginning of a body.
     pub(super) fn start_fuel(&mut self) {
-        if self.settings.fuel {
+        // Entering a function costs something, or recursion without operators would be free.
+        const ENTRY: i64 = 1;
+        if let Some(fuel) = &mut self.fuel {
+            // Inlined: the caller's figure is up to date.
+            fuel.pending += ENTRY;
+        } else if self.settings.fuel {
             let left = self.builder.declare_var(types::I64);
-            // Entering a function costs something, or recursion without operators would be free.
-            self.fuel = Some(Fuel { left, pending: 1 });
+            self.fuel = Some(Fuel { left, pending: ENTRY });
             self.reload_fuel();
         }
     }
@@ -215,18 +219,35 @@ impl FuncTranslator<'_> {
         self.builder.ins().select(above, limit, value)
     }
 
-    /// Fuel and epoch checks, when the settings ask for them: at loop headers, and on `entry` of the function, where the fuel was just
-    /// read.
-    pub(super) fn check_interruption(&mut self, entry: bool) {
+    /// Fuel and epoch checks, when the settings ask for them, at the beginning of a body, where the store's fuel is up to date. An inlined body
+    /// needs no check of the epoch: no more of them than a bound stand between two checks of the function that they are in.
+    pub(super) fn check_entry(&mut self) {
+        self.check_fuel();
+        if !self.inlining.is_inside() {
+            self.check_epoch();
+        }
+    }
+
+    /// The same at a loop's header.
+    pub(super) fn check_turn(&mut self) {
         if let Some(left) = self.fuel.as_ref().map(|f| f.left) {
             let left = self.builder.use_var(left);
-            if !entry {
-                let store = self.store_context();
-                self.builder.ins().store(MemFlagsData::trusted(), left, store, FUEL);
-            }
+            let store = self.store_context();
+            self.builder.ins().store(MemFlagsData::trusted(), left, store, FUEL);
+        }
+        self.check_fuel();
+        self.check_epoch();
+    }
+
+    fn check_fuel(&mut self) {
+        if let Some(left) = self.fuel.as_ref().map(|f| f.left) {
+            let left = self.builder.use_var(left);
             let used_up = self.builder.ins().icmp_imm_s(IntCC::SignedLessThanOrEqual, left, 0);
             self.interrupted_if(used_up);
         }
+    }
+
+    fn check_epoch(&mut self) {
         if self.settings.epochs {
             let store = self.store_context();
             let offset = core::mem::offset_of!(StoreContext, epoch_deadline) as i32;

@@ -171,6 +171,7 @@ impl FuncTranslator<'_> {
         if traced {
             self.gc.refs.insert(value);
         }
+        self.know_global(value, global);
         self.push(value);
     }
 

@@ -8,6 +8,8 @@ mod call;
 mod control;
 mod exceptions;
 mod fuel;
+mod inline;
+mod known;
 mod legacy;
 mod memory;
 mod numeric;
@@ -21,12 +23,15 @@ use cranelift_codegen::ir::{self, ArgumentPurpose, SourceLoc};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use smallvec::SmallVec;
-use wasmparser::{FuncValidator, Operator, ValType, WasmModuleResources};
+use wasmparser::{FuncValidator, FuncValidatorAllocations, Operator, ValType, ValidatorResources, WasmModuleResources};
 
 use crate::abi::{InstanceLayout, Kind, StoreContext};
 use crate::compile::{CompileError, Settings, Target};
 use crate::gc::FuncGc;
+use crate::inline::Inliner;
 use crate::module::{FunctionBody, ModuleInfo};
+pub(crate) use inline::InlinedCode;
+use inline::Inlining;
 use operators::Handled;
 pub(crate) use state::{FUNC_NAMESPACE, FuncTranslator};
 
@@ -40,6 +45,8 @@ pub(crate) struct TranslateEnv<'a> {
     pub settings: &'a Settings,
     /// The target.
     pub isa: &'a dyn TargetIsa,
+    /// The bodies to inline, when that is wanted.
+    pub inliner: Option<Inliner<'a>>,
 }
 
 /// The machine kind of a validator's value type.
@@ -90,15 +97,16 @@ impl Operands {
 }
 
 /// Validates a body and translates it into `func`, whose name and signature are set. Source locations are byte offsets in the
-/// module.
+/// module, or numbers that `inlined` resolves.
 pub(crate) fn translate_function(
     env: &TranslateEnv<'_>,
     func: &mut ir::Function,
     fbx: &mut FunctionBuilderContext,
     body: FunctionBody<'_>,
     gc: &mut FuncGc,
-    allocations: wasmparser::FuncValidatorAllocations,
-) -> Result<wasmparser::FuncValidatorAllocations, CompileError> {
+    inlined: &mut InlinedCode,
+    allocations: FuncValidatorAllocations,
+) -> Result<FuncValidatorAllocations, CompileError> {
     let FunctionBody { index, validator, body } = body;
     let mut validator = validator.into_validator(allocations);
     if env.settings.target == Target::Native {
@@ -120,6 +128,8 @@ pub(crate) fn translate_function(
         locals: Vec::new(),
         legacy: None,
         fuel: None,
+        inlining: Inlining::new(env.inliner, body.as_bytes().len(), inlined),
+        known: Default::default(),
         caught: Default::default(),
         func_refs: Default::default(),
         type_sigs: Default::default(),
@@ -128,42 +138,8 @@ pub(crate) fn translate_function(
     let ty = env.module.func_type(index);
     translator.builder.set_srcloc(SourceLoc::new(body.range().start as u32));
     translator.start_function(ty);
-
-    let mut locals = body.get_locals_reader()?;
-    for _ in 0..locals.get_count() {
-        let offset = locals.original_position();
-        let (count, ty) = locals.read()?;
-        validator.define_locals(offset, count, ty)?;
-        translator.declare_locals(count, kind_of(ty));
-    }
-    let results: SmallVec<[Kind; 4]> = ty.results.iter().map(Kind::of).collect();
-    translator.push_function_frame(&results);
-    translator.start_fuel();
-    translator.check_interruption(true);
-
-    let mut reader = body.get_operators_reader()?;
-    while !reader.eof() {
-        let (op, offset) = reader.read_with_offset()?;
-        let operands = if translator.reachable { Operands::before(&op, &validator) } else { Operands([None; 5]) };
-        validator.op(offset, &op)?;
-        if matches!(op, Operator::Try { .. }) && translator.legacy.is_none() {
-            translator.legacy = Some(legacy::scan(reader.clone(), offset)?);
-        }
-        translator.builder.set_srcloc(SourceLoc::new(offset as u32));
-        if translator.reachable {
-            translator.charge(&op);
-        }
-        if translator.operator(&op, offset, &operands)? == Handled::No {
-            return Err(CompileError::Limit(format!("operator {op:?} at offset {offset:#x}")));
-        }
-        if translator.reachable {
-            translator.charged(&op);
-        }
-        if translator.is_finished() {
-            translator.finish_body();
-        }
-    }
-    reader.finish()?;
+    translator.body(&mut validator, &body, ty)?;
+    translator.finish_function();
     translator.builder.finalize(env.isa.frontend_config());
     Ok(validator.into_allocations())
 }
@@ -191,6 +167,48 @@ fn set_stack_limit(func: &mut ir::Function, isa: &dyn TargetIsa) {
 }
 
 impl FuncTranslator<'_> {
+    /// Validates and translates a body, whose parameters are declared, up to and including its last `end`.
+    fn body(
+        &mut self,
+        validator: &mut FuncValidator<ValidatorResources>,
+        body: &wasmparser::FunctionBody<'_>,
+        ty: &heapwright_gc_heap::FuncType,
+    ) -> Result<(), CompileError> {
+        let mut locals = body.get_locals_reader()?;
+        for _ in 0..locals.get_count() {
+            let offset = locals.original_position();
+            let (count, ty) = locals.read()?;
+            validator.define_locals(offset, count, ty)?;
+            self.declare_locals(count, kind_of(ty));
+        }
+        let results: SmallVec<[Kind; 4]> = ty.results.iter().map(Kind::of).collect();
+        self.push_function_frame(&results);
+        self.start_fuel();
+        self.check_entry();
+
+        let mut reader = body.get_operators_reader()?;
+        while !reader.eof() {
+            let (op, offset) = reader.read_with_offset()?;
+            let operands = if self.reachable { Operands::before(&op, validator) } else { Operands([None; 5]) };
+            validator.op(offset, &op)?;
+            if matches!(op, Operator::Try { .. }) && self.legacy.is_none() {
+                self.legacy = Some(legacy::scan(reader.clone(), offset)?);
+            }
+            self.locate(offset);
+            if self.reachable {
+                self.charge(&op);
+            }
+            if self.operator(&op, offset, &operands)? == Handled::No {
+                return Err(CompileError::Limit(format!("operator {op:?} at offset {offset:#x}")));
+            }
+            if self.reachable {
+                self.charged(&op);
+            }
+        }
+        reader.finish()?;
+        Ok(())
+    }
+
     /// Opens the entry block and declares the parameters.
     fn start_function(&mut self, ty: &heapwright_gc_heap::FuncType) {
         let entry = self.builder.create_block();
@@ -201,9 +219,7 @@ impl FuncTranslator<'_> {
         debug_assert_eq!(self.builder.func.signature.params[0].purpose, ArgumentPurpose::VMContext);
         self.context = params[0];
         for (value, ty) in params[1..].iter().zip(&ty.params) {
-            let var = self.builder.declare_var(Kind::of(ty).clif());
-            self.builder.def_var(var, *value);
-            self.locals.push(var);
+            self.declare_local(Kind::of(ty), *value);
             if self.module.is_traced(ty) {
                 self.gc.refs.insert(*value);
             }
@@ -213,9 +229,13 @@ impl FuncTranslator<'_> {
     fn declare_locals(&mut self, count: u32, kind: Kind) {
         let zero = self.zero(kind);
         for _ in 0..count {
-            let var = self.builder.declare_var(kind.clif());
-            self.builder.def_var(var, zero);
-            self.locals.push(var);
+            self.declare_local(kind, zero);
         }
+    }
+
+    fn declare_local(&mut self, kind: Kind, value: ir::Value) {
+        let var = self.inlining.variable(&mut self.builder, kind);
+        self.builder.def_var(var, value);
+        self.locals.push(var);
     }
 }

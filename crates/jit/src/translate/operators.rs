@@ -1,11 +1,12 @@
 //! One operator at a time.
 
 use cranelift_codegen::ir::InstBuilder;
-use wasmparser::{BinaryReaderError, Operator};
+use wasmparser::Operator;
 
 use super::control::FrameKind;
 use super::state::FuncTranslator;
 use super::{Operands, numeric, simd};
+use crate::compile::CompileError;
 
 impl FuncTranslator<'_> {
     /// Translates a validated operator.
@@ -14,7 +15,7 @@ impl FuncTranslator<'_> {
         op: &Operator<'_>,
         offset: u64,
         operands: &Operands,
-    ) -> Result<Handled, BinaryReaderError> {
+    ) -> Result<Handled, CompileError> {
         if !self.reachable {
             self.unreachable_operator(op);
             return Ok(Handled::Yes);
@@ -45,9 +46,9 @@ impl FuncTranslator<'_> {
             }
             Operator::BrTable { targets } => self.branch_table(targets)?,
             Operator::Return => self.return_values(),
-            Operator::Call { function_index } => self.call(*function_index),
+            Operator::Call { function_index } => self.call(*function_index, offset)?,
             Operator::CallIndirect { type_index, table_index } => self.call_indirect(*table_index, *type_index),
-            Operator::CallRef { type_index } => self.call_ref(*type_index),
+            Operator::CallRef { type_index } => self.call_ref(*type_index, offset)?,
             Operator::ReturnCall { function_index } => self.return_call(*function_index),
             Operator::ReturnCallIndirect { type_index, table_index } => {
                 self.return_call_indirect(*table_index, *type_index);
@@ -113,13 +114,8 @@ impl FuncTranslator<'_> {
         }
     }
 
-    /// Whether the function's own frame has ended.
-    pub(super) fn is_finished(&self) -> bool {
-        self.control.is_empty()
-    }
-
     /// Emits the function's return after its last operator.
-    pub(super) fn finish_body(&mut self) {
+    pub(super) fn finish_function(&mut self) {
         if self.reachable {
             self.save_fuel();
             let values = core::mem::take(&mut self.stack);

@@ -108,10 +108,7 @@ impl FuncTranslator<'_> {
                 self.push(is_null);
             }
             Operator::RefFunc { function_index } => {
-                let escape = self.module.escape_index[&function_index];
-                let offset = self.layout.func_id(escape);
-                let id = self.load_constant(types::I32, self.context, offset);
-                self.push(id);
+                self.ref_func(function_index);
             }
             Operator::RefEq => {
                 let (a, b) = self.pop2();
@@ -155,7 +152,10 @@ impl FuncTranslator<'_> {
 
     fn cast(&mut self, to: HeapType, admits_null: bool, from: Option<ValType>) {
         let op = self.cast_op(to, admits_null, from);
+        let reference = *self.stack.last().expect("validated");
         self.new_object(op, 1);
+        let cast = *self.stack.last().expect("just pushed");
+        self.know_same(cast, reference);
     }
 
     fn struct_operator(&mut self, op: &Operator<'_>, operands: &Operands) -> bool {
@@ -163,11 +163,20 @@ impl FuncTranslator<'_> {
         match *op {
             Operator::StructNew { struct_type_index: ty } => {
                 let count = self.module.struct_layout(ty).fields.len();
-                self.new_object(GcOp::StructNew { ty }, count);
+                let fields = self.pop_n(count);
+                let object = self.gc_op(GcOp::StructNew { ty }, &fields).expect("an object");
+                self.know_object(object, ty, &fields);
+                self.push(object);
             }
             Operator::StructNewDefault { struct_type_index: ty } => self.new_object(GcOp::StructNewDefault { ty }, 0),
             Operator::StructGet { struct_type_index, field_index } => {
-                self.new_object(get(struct_type_index, field_index, Extend::None), 1);
+                let object = self.pop();
+                if !self.push_known_field(object, struct_type_index, field_index) {
+                    let op = get(struct_type_index, field_index, Extend::None);
+                    let value = self.gc_op(op, &[object]).expect("a field has a value");
+                    self.know_field(value, object, struct_type_index, field_index);
+                    self.push(value);
+                }
             }
             Operator::StructGetS { struct_type_index, field_index } => {
                 self.new_object(get(struct_type_index, field_index, Extend::Signed), 1);

@@ -11,6 +11,8 @@ use smallvec::SmallVec;
 
 use super::control::Frame;
 use super::fuel::Fuel;
+use super::inline::Inlining;
+use super::known::Known;
 use super::legacy::LegacyClauses;
 use crate::abi::{Builtin, InstanceLayout, Kind, StoreContext, Trap};
 use crate::compile::Settings;
@@ -46,6 +48,10 @@ pub(crate) struct FuncTranslator<'a> {
     pub legacy: LegacyClauses,
     /// Fuel, when it is counted.
     pub(super) fuel: Option<Fuel>,
+    /// Inlined bodies.
+    pub(super) inlining: Inlining<'a>,
+    /// What is known about values.
+    pub(super) known: Known,
     /// Catch blocks that some call can enter.
     pub(super) caught: FxHashSet<ir::Block>,
     pub(super) func_refs: FxHashMap<u32, FuncRef>,

@@ -6,7 +6,7 @@
 use super::{CodeObject, Snapshot, Symbol};
 use crate::LoadedModule;
 use heapwright_jit::abi::Trap;
-use heapwright_jit::artifact::{CompiledModule, Handler, Handlers};
+use heapwright_jit::artifact::{CompiledModule, Handler, Handlers, InlinedCall};
 use std::sync::Arc;
 
 /// A program counter in registered code of a module.
@@ -48,6 +48,11 @@ impl<'a> CodeAt<'a> {
         self.module.wasm_offset_at(self.offset - self.back)
     }
 
+    /// The inlined calls that the instruction belongs to, innermost first.
+    pub(crate) fn inlined(&self) -> impl Iterator<Item = &'a InlinedCall> {
+        self.module.inlined_at(self.offset - self.back)
+    }
+
     /// The trap that the instruction may cause.
     pub(crate) fn trap(&self) -> Option<Trap> {
         self.module.trap_at(self.offset)
@@ -69,8 +74,10 @@ impl<'a> CodeAt<'a> {
 pub struct CodeLocation {
     /// The module.
     pub module: Arc<LoadedModule>,
-    /// Function index, imports counted.
+    /// The compiled function: function index, imports counted.
     pub func: u32,
+    /// The calls by way of which the instruction was inlined there, innermost first.
+    pub inlined: Box<[InlinedCall]>,
     /// Offset in the module's text of the program counter, in bytes.
     pub text_offset: u32,
     /// Byte offset in the Wasm module of the instruction, when it implements one.
@@ -84,7 +91,7 @@ pub struct CodeLocation {
 }
 
 impl CodeLocation {
-    /// The function's name in the name section.
+    /// The compiled function's name in the name section.
     pub fn func_name(&self) -> Option<&str> {
         self.module.info().func_names.get(&self.func).map(String::as_str)
     }
@@ -104,6 +111,7 @@ pub fn code_at(pc: usize, return_address: bool) -> Option<CodeLocation> {
     let at = if return_address { code.return_to(pc) } else { code.instruction(pc) }?;
     Some(CodeLocation {
         func: at.module.info.imported_funcs + at.defined()?,
+        inlined: at.inlined().copied().collect(),
         text_offset: at.offset,
         wasm_offset: at.wasm_offset(),
         trap: at.trap(),
