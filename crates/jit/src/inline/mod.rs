@@ -19,11 +19,15 @@ use crate::module::FunctionBody;
 use wasmparser::WasmFeatures;
 
 /// The largest weight of an inlinable function; see [`weigh`].
-const MOST_WEIGHT: u32 = 40;
+const MOST_WEIGHT: u32 = 32;
 /// A function of this weight takes about as much code as its call: it is inlined where nothing larger may be.
 const NEGLIGIBLE: u32 = 6;
 /// How many inlined bodies may stand in each other.
 const MOST_DEPTH: u8 = 8;
+/// What may be added to any function. Most functions are small, so most of what inlining costs at compile time is due to this.
+const LEAST_BUDGET: u32 = 48;
+/// For how many bytes of its body one unit more may be added to a function.
+const BYTES_PER_WEIGHT: u32 = 8;
 /// Bodies of more bytes are not inlined, and not even looked at.
 const MOST_BYTES: usize = 256;
 /// Nothing is inlined into bodies of more bytes.
@@ -49,7 +53,7 @@ pub(crate) struct Budget(Option<u32>);
 impl<'a> Inliner<'a> {
     /// What may be added to a function whose body has so many bytes.
     pub(crate) fn budget(&self, bytes: usize) -> Budget {
-        Budget((bytes <= HUGE).then(|| 200 + bytes as u32 / 2))
+        Budget((bytes <= HUGE).then(|| LEAST_BUDGET + bytes as u32 / BYTES_PER_WEIGHT))
     }
 
     /// The body of a function, when its calls may be replaced by it.
