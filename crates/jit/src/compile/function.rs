@@ -6,7 +6,7 @@ use crate::abi::{InstanceLayout, Kind, SignatureKinds, Trap};
 use crate::artifact::{Handler, Handlers, Tables};
 use crate::gc::lower::LowerEnv;
 use crate::gc::{self, FuncGc, safepoints};
-use crate::inline::Inliner;
+use crate::inline::{Candidates, Inliner};
 use crate::module::{FunctionBody, ModuleInfo};
 use crate::opt;
 use crate::translate::{FUNC_NAMESPACE, InlinedCode, TranslateEnv, translate_function};
@@ -62,6 +62,8 @@ pub(super) struct ModuleEnv<'a> {
     pub(super) layout: &'a InstanceLayout,
     /// The bodies to inline, when that is wanted.
     pub(super) inliner: Option<Inliner<'a>>,
+    /// Which functions references probably refer to, when calls through them are to be guarded.
+    pub(super) candidates: Option<&'a Candidates>,
 }
 
 impl Worker {
@@ -117,7 +119,7 @@ impl Worker {
 
     /// Validates a function of a module and leaves its CLIF, with GC operations that are still to be lowered, in the context.
     pub(super) fn translate(&mut self, env: ModuleEnv<'_>, body: FunctionBody<'_>) -> Result<FuncGc, CompileError> {
-        let ModuleEnv { compiler, info, layout, inliner } = env;
+        let ModuleEnv { compiler, info, layout, inliner, candidates } = env;
         let index = body.index;
         self.context.clear();
         let func = &mut self.context.func;
@@ -126,7 +128,7 @@ impl Worker {
 
         let mut gc = FuncGc::default();
         let settings = &compiler.settings;
-        let translate_env = TranslateEnv { module: info, layout, settings, isa: &*compiler.isa, inliner };
+        let translate_env = TranslateEnv { module: info, layout, settings, isa: &*compiler.isa, inliner, candidates };
         let allocations = std::mem::take(&mut self.validator);
         let inlined = &mut self.inlined;
         match translate_function(&translate_env, func, &mut self.builder, body, &mut gc, inlined, allocations) {

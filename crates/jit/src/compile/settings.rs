@@ -57,6 +57,8 @@ pub struct Settings {
     pub inlining: bool,
     /// With `optimize`: calls through references are direct where the code says which function it is.
     pub known_targets: bool,
+    /// With `optimize`: references are compared with the functions that they probably refer to, whose calls are then direct.
+    pub guarded_calls: bool,
     /// With `optimize`: loads, casts and checks whose result is known are removed.
     pub redundancy_elimination: bool,
     /// With `optimize`: objects that only one function's field accesses see are replaced by their fields.
@@ -90,6 +92,7 @@ impl Default for Settings {
             optimize: true,
             inlining: true,
             known_targets: true,
+            guarded_calls: true,
             redundancy_elimination: true,
             scalar_replacement: true,
             inline_bulk: true,
@@ -124,6 +127,11 @@ impl Settings {
     /// Whether calls through references are made direct.
     pub(crate) fn knows_targets(&self) -> bool {
         self.optimize && self.known_targets
+    }
+
+    /// Whether calls through references are direct where a comparison has shown whom they call.
+    pub(crate) fn guards_calls(&self) -> bool {
+        self.optimize && self.guarded_calls
     }
 
     /// Whether an instruction that traps by itself (a trap, a division, a conversion) becomes a trap of the program. Where not,

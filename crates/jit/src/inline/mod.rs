@@ -9,10 +9,12 @@
 //! the module's size.
 
 mod bodies;
+mod candidates;
 mod plan;
 mod weigh;
 
 pub(crate) use bodies::BodyTable;
+pub(crate) use candidates::Candidates;
 pub(crate) use plan::Plan;
 
 use crate::module::FunctionBody;
@@ -28,6 +30,8 @@ const MOST_DEPTH: u8 = 8;
 const LEAST_BUDGET: u32 = 48;
 /// For how many bytes of its body one unit more may be added to a function.
 const BYTES_PER_WEIGHT: u32 = 8;
+/// What a comparison with a candidate, and the code for what it does not meet, add to a function.
+pub(crate) const GUARD: u32 = 6;
 /// Bodies of more bytes are not inlined, and not even looked at.
 const MOST_BYTES: usize = 256;
 /// Nothing is inlined into bodies of more bytes.

@@ -1,6 +1,6 @@
 //! Constant expressions.
 
-use super::{ConstExpr, ConstOp, convert};
+use super::{ConstExpr, ConstOp, ModuleInfo, convert};
 use crate::CompileError;
 use wasmparser::Operator;
 
@@ -45,4 +45,26 @@ pub(super) fn read(expr: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, Compil
         });
     }
     Ok(ops.into())
+}
+
+impl ConstOp {
+    /// How many operands it takes. Each gives one result.
+    pub fn operands(&self, module: &ModuleInfo) -> usize {
+        use ConstOp as C;
+        match *self {
+            C::I32(_)
+            | C::I64(_)
+            | C::F32(_)
+            | C::F64(_)
+            | C::V128(_)
+            | C::GlobalGet(_)
+            | C::RefNull(_)
+            | C::RefFunc(_)
+            | C::StructNewDefault(_) => 0,
+            C::RefI31 | C::ArrayNewDefault(_) | C::AnyConvertExtern | C::ExternConvertAny => 1,
+            C::I32Add | C::I32Sub | C::I32Mul | C::I64Add | C::I64Sub | C::I64Mul | C::ArrayNew(_) => 2,
+            C::StructNew(ty) => module.struct_layout(ty).fields.len(),
+            C::ArrayNewFixed(_, count) => count as usize,
+        }
+    }
 }

@@ -351,6 +351,14 @@ impl ModuleInfo {
         }
     }
 
+    /// Whether `ty` is a struct type that has this field, and the field never changes and is read as it was written.
+    pub fn is_constant_field(&self, ty: u32, field: u32) -> bool {
+        use heapwright_gc_heap::{CompositeType, StorageType};
+        let CompositeType::Struct(s) = &self.types[ty as usize].composite else { return false };
+        let field = s.fields.get(field as usize);
+        field.is_some_and(|field| !field.mutable && matches!(field.storage, StorageType::Val(_)))
+    }
+
     /// The counts that determine the instance layout.
     pub fn counts(&self) -> InstanceCounts {
         InstanceCounts {

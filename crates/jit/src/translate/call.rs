@@ -31,8 +31,7 @@ impl FuncTranslator<'_> {
         if let Some(body) = self.to_inline(function, planned) {
             return self.inline(body, offset);
         }
-        let target = self.direct_target(function);
-        self.call_target(target);
+        self.call_direct(function);
         Ok(())
     }
 
@@ -45,9 +44,22 @@ impl FuncTranslator<'_> {
         if let Some(function) = self.pop_known_function(ty) {
             return self.call_known(function, offset, false);
         }
+        if !self.call_candidates(ty, offset)? {
+            self.call_reference(ty);
+        }
+        Ok(())
+    }
+
+    /// Calls the function that a reference on the operand stack refers to, which may be any of type `ty`.
+    pub(super) fn call_reference(&mut self, ty: u32) {
         let target = self.reference_target(ty);
         self.call_target(target);
-        Ok(())
+    }
+
+    /// Calls a function of the module, and does not inline it.
+    pub(super) fn call_direct(&mut self, function: u32) {
+        let target = self.direct_target(function);
+        self.call_target(target);
     }
 
     pub(super) fn return_call_ref(&mut self, ty: u32) {

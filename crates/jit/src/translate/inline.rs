@@ -17,7 +17,7 @@ use super::state::FuncTranslator;
 use crate::abi::Kind;
 use crate::artifact::InlinedCall;
 use crate::compile::CompileError;
-use crate::inline::{Budget, Inliner};
+use crate::inline::{Budget, GUARD, Inliner};
 use crate::module::FunctionBody;
 
 /// Source locations with this bit are numbers of [`InlinedCode::places`]. No module is that long.
@@ -111,6 +111,11 @@ impl<'a> Inlining<'a> {
         !self.open.is_empty()
     }
 
+    /// Pays for a comparison with an expected callee.
+    pub(super) fn pay_for_guard(&mut self) -> bool {
+        self.inliner.is_none() || self.budget.pay_in_full(GUARD)
+    }
+
     /// Whether the end of the innermost of `depth` frames is that of an inlined body.
     pub(super) fn ends(&self, depth: usize) -> bool {
         self.open.last().is_some_and(|open| open.frame + 1 == depth)
@@ -147,18 +152,28 @@ impl<'a> FuncTranslator<'a> {
     /// The body of a function when a call of it here is to be replaced. `planned` says that it is a direct call in the program, and not one that was found
     /// to be.
     pub(super) fn to_inline(&mut self, function: u32, planned: bool) -> Option<FunctionBody<'a>> {
+        self.to_inline_for(function, planned, 0)
+    }
+
+    /// The same behind a comparison that tells whether it is this function that is called.
+    pub(super) fn to_inline_guarded(&mut self, function: u32) -> Option<FunctionBody<'a>> {
+        self.to_inline_for(function, false, GUARD)
+    }
+
+    /// The same; what stands around the body weighs `more`.
+    fn to_inline_for(&mut self, function: u32, planned: bool, more: u32) -> Option<FunctionBody<'a>> {
         let Inlining { inliner, budget, open, code, .. } = &mut self.inlining;
         let inliner = inliner.as_ref()?;
         let weight = inliner.plan.weight(function)?;
         let affordable = if open.is_empty() {
-            budget.pay(weight)
+            budget.pay(weight + more)
         } else if planned {
             // What the plan puts into a body has been paid for with it.
             true
         } else {
             // The plan knows nothing of this call, which may close a cycle.
             let recursive = open.iter().any(|open| code.calls[open.call as usize].func == function);
-            open.len() < MOST_OPEN && !recursive && budget.pay_in_full(weight)
+            open.len() < MOST_OPEN && !recursive && budget.pay_in_full(weight + more)
         };
         if !affordable {
             return None;

@@ -9,7 +9,6 @@
 //! fail is translated too, so each use of a fact asks whether the types fit.
 
 use cranelift_codegen::ir::{Value, types};
-use heapwright_gc_heap::{CompositeType, StorageType};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -33,6 +32,8 @@ enum Fact {
     Made { ty: u32, first: usize },
     /// It is what the part of a global's constant expression that ends with operator `end` gives.
     Constant { global: u32, end: usize },
+    /// It was read from this field, which never changes, of an object of this static type.
+    Loaded { ty: u32, field: u32 },
 }
 
 /// Constant expressions of more operators are not looked into: each look costs their length.
@@ -72,7 +73,7 @@ impl FuncTranslator<'_> {
     /// The function that a reference is known to be, if it can be called as one of type `ty`.
     pub(super) fn known_function(&self, value: Value, ty: u32) -> Option<u32> {
         match self.known.facts.get(&value) {
-            Some(&Fact::Func(function)) => {
+            Some(&Fact::Func(function)) if self.settings.knows_targets() => {
                 self.is_declared_subtype(self.module.funcs[function as usize], ty).then_some(function)
             }
             _ => None,
@@ -81,7 +82,7 @@ impl FuncTranslator<'_> {
 
     /// Reads a field of an object that is known, and pushes it; `false` when the object has to be asked.
     pub(super) fn push_known_field(&mut self, object: Value, ty: u32, field: u32) -> bool {
-        if !is_constant(self.module, ty, field) {
+        if !self.settings.knows_targets() || !self.module.is_constant_field(ty, field) {
             return false;
         }
         match self.known.facts.get(&object) {
@@ -104,11 +105,24 @@ impl FuncTranslator<'_> {
     /// After a field was read from `object` as `value`: what is known of the one is known of the other.
     pub(super) fn know_field(&mut self, value: Value, object: Value, ty: u32, field: u32) {
         if let Some(&Fact::Constant { global, end }) = self.known.facts.get(&object)
-            && is_constant(self.module, ty, field)
+            && self.module.is_constant_field(ty, field)
             && let Some(fact) = self.element(global, end, ty, field)
         {
             self.know(value, fact);
+        } else if self.candidates.is_some_and(|candidates| !candidates.of_field(ty, field).is_empty()) {
+            self.know(value, Fact::Loaded { ty, field });
         }
+    }
+
+    /// The functions that a reference of static type `ty` probably refers to, if they can be called as one of that type.
+    pub(super) fn candidates(&self, value: Value, ty: u32) -> SmallVec<[u32; 4]> {
+        let Some(candidates) = self.candidates else { return SmallVec::new() };
+        let functions = match self.known.facts.get(&value) {
+            Some(&Fact::Loaded { ty, field }) => candidates.of_field(ty, field),
+            _ => candidates.of_type(ty),
+        };
+        let fits = |&function: &u32| self.is_declared_subtype(self.module.funcs[function as usize], ty);
+        functions.iter().copied().filter(fits).collect()
     }
 
     /// Pushes a reference to a function.
@@ -127,20 +141,9 @@ impl FuncTranslator<'_> {
     }
 
     fn know(&mut self, value: Value, fact: Fact) {
-        if self.settings.knows_targets() {
+        if self.settings.knows_targets() || self.candidates.is_some() {
             self.known.facts.insert(value, fact);
         }
-    }
-}
-
-/// Whether a field never changes and is read as it was written.
-fn is_constant(module: &ModuleInfo, ty: u32, field: u32) -> bool {
-    match &module.types[ty as usize].composite {
-        CompositeType::Struct(s) => {
-            let field = &s.fields[field as usize];
-            !field.mutable && matches!(field.storage, StorageType::Val(_))
-        }
-        _ => false,
     }
 }
 
@@ -168,34 +171,10 @@ fn operand(module: &ModuleInfo, global: u32, end: usize, field: u32) -> Option<(
     // The ends of the operands that are on the stack.
     let mut operands: SmallVec<[usize; 16]> = SmallVec::new();
     for (at, op) in init[..end].iter().enumerate() {
-        let taken = operands_of(module, op);
+        let taken = op.operands(module);
         operands.truncate(operands.len().checked_sub(taken)?);
         operands.push(at);
     }
-    let first = operands.len().checked_sub(fields_of(module, ty))?;
+    let first = operands.len().checked_sub(module.struct_layout(ty).fields.len())?;
     Some((ty, *operands.get(first + field as usize)?))
-}
-
-fn fields_of(module: &ModuleInfo, ty: u32) -> usize {
-    module.struct_layout(ty).fields.len()
-}
-
-/// How many operands a constant operator takes.
-fn operands_of(module: &ModuleInfo, op: &ConstOp) -> usize {
-    use ConstOp as C;
-    match *op {
-        C::I32(_)
-        | C::I64(_)
-        | C::F32(_)
-        | C::F64(_)
-        | C::V128(_)
-        | C::GlobalGet(_)
-        | C::RefNull(_)
-        | C::RefFunc(_)
-        | C::StructNewDefault(_) => 0,
-        C::RefI31 | C::ArrayNewDefault(_) | C::AnyConvertExtern | C::ExternConvertAny => 1,
-        C::I32Add | C::I32Sub | C::I32Mul | C::I64Add | C::I64Sub | C::I64Mul | C::ArrayNew(_) => 2,
-        C::StructNew(ty) => fields_of(module, ty),
-        C::ArrayNewFixed(_, count) => count as usize,
-    }
 }

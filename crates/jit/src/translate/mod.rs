@@ -8,6 +8,7 @@ mod call;
 mod control;
 mod exceptions;
 mod fuel;
+mod guard;
 mod inline;
 mod known;
 mod legacy;
@@ -28,7 +29,7 @@ use wasmparser::{FuncValidator, FuncValidatorAllocations, Operator, ValType, Val
 use crate::abi::{InstanceLayout, Kind, StoreContext};
 use crate::compile::{CompileError, Settings, Target};
 use crate::gc::FuncGc;
-use crate::inline::Inliner;
+use crate::inline::{Candidates, Inliner};
 use crate::module::{FunctionBody, ModuleInfo};
 pub(crate) use inline::InlinedCode;
 use inline::Inlining;
@@ -47,6 +48,8 @@ pub(crate) struct TranslateEnv<'a> {
     pub isa: &'a dyn TargetIsa,
     /// The bodies to inline, when that is wanted.
     pub inliner: Option<Inliner<'a>>,
+    /// Which functions references probably refer to, when calls through them are to be guarded.
+    pub candidates: Option<&'a Candidates>,
 }
 
 /// The machine kind of a validator's value type.
@@ -130,6 +133,7 @@ pub(crate) fn translate_function(
         fuel: None,
         inlining: Inlining::new(env.inliner, body.as_bytes().len(), inlined),
         known: Default::default(),
+        candidates: env.candidates,
         caught: Default::default(),
         func_refs: Default::default(),
         type_sigs: Default::default(),

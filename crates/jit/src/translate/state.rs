@@ -17,6 +17,7 @@ use super::legacy::LegacyClauses;
 use crate::abi::{Builtin, InstanceLayout, Kind, StoreContext, Trap};
 use crate::compile::Settings;
 use crate::gc::{FuncGc, GcOp};
+use crate::inline::Candidates;
 use crate::module::ModuleInfo;
 
 /// Namespace of names of the module's own functions; the index is the function index.
@@ -52,6 +53,8 @@ pub(crate) struct FuncTranslator<'a> {
     pub(super) inlining: Inlining<'a>,
     /// What is known about values.
     pub(super) known: Known,
+    /// Which functions references probably refer to, when calls are to be guarded.
+    pub(super) candidates: Option<&'a Candidates>,
     /// Catch blocks that some call can enter.
     pub(super) caught: FxHashSet<ir::Block>,
     pub(super) func_refs: FxHashMap<u32, FuncRef>,
