@@ -7,8 +7,9 @@ use anyhow::bail;
 use heapwright_cache::Cache;
 use heapwright_collectors::Registration;
 use heapwright_gc_heap::{HeapConfig, SizingPolicy, Spec};
-use heapwright_jit::{Settings, Target};
+use heapwright_jit::{CallProfile, Settings, Target};
 use std::fmt;
+use std::sync::Arc;
 
 /// A collector that an engine can use.
 #[derive(Clone, Copy)]
@@ -294,6 +295,36 @@ impl Config {
     /// field of an object that is known. Default on; without [`optimize`](Self::optimize) it has no effect.
     pub fn known_targets(&mut self, enable: bool) -> &mut Self {
         self.settings.known_targets = enable;
+        self
+    }
+
+    /// Whether calls through references compare the reference with the functions that it probably refers to, so that those are called directly or
+    /// inlined: those that constants of the module have in the field it was read from, or the only few of its type, or what
+    /// [a profile](Self::call_profile) says. Default on; without [`optimize`](Self::optimize) it has no effect.
+    pub fn guarded_calls(&mut self, enable: bool) -> &mut Self {
+        self.settings.guarded_calls = enable;
+        self
+    }
+
+    /// Whether compiled code notes whom its calls through references and tables call, for [`Store::call_profile`](crate::Store::call_profile).
+    /// Default off: each such call then calls the engine first. [Guarded calls](Self::guarded_calls) are off where it is on.
+    pub fn record_calls(&mut self, enable: bool) -> &mut Self {
+        self.settings.record_calls = enable;
+        self
+    }
+
+    /// What earlier runs have recorded: the functions that a call often called are compared with, called directly and inlined. Of modules that
+    /// the profile does not know, that is guessed; one that is out of date makes code slower, and nothing else. Default none.
+    ///
+    /// ```no_run
+    /// # use heapwright::{CallProfile, Config};
+    /// let profile: CallProfile = std::fs::read_to_string("program.calls")?.parse()?;
+    /// let mut config = Config::new();
+    /// config.call_profile(profile);
+    /// # Ok::<(), heapwright::Error>(())
+    /// ```
+    pub fn call_profile(&mut self, profile: CallProfile) -> &mut Self {
+        self.settings.call_profile = Some(Arc::new(profile));
         self
     }
 

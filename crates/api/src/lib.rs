@@ -71,7 +71,7 @@ pub use heapwright_gc_heap::{
     Phase, SizingPolicy, Space, Spec,
 };
 pub use heapwright_jit::artifact::ArtifactError;
-pub use heapwright_jit::{ClifLine, CodePlace, FunctionListing, Mark};
+pub use heapwright_jit::{CallProfile, ClifLine, CodePlace, FunctionListing, Mark, ProfileError};
 pub use heapwright_vm::PoolConcurrencyLimitError;
 pub use heapwright_vm::{
     Growth, GrowthRefused, InterruptHandle, ProfilingStrategy, ResourceLimiter, StoreLimits, StoreLimitsBuilder,

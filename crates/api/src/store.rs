@@ -8,6 +8,7 @@ use crate::{Engine, ExnRef, GcHeapOutOfMemory, OwnedRooted, Result, Rooted, Wasm
 use anyhow::anyhow;
 use hashbrown::HashMap;
 use heapwright_gc_heap::{Cause, EventSink, GcRef, GcStats, Heap, HeapCorrupted, Space, TypeId};
+use heapwright_jit::CallProfile;
 use heapwright_vm::{self as vm, RootId};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -153,6 +154,12 @@ impl<T> Store<T> {
     /// Totals of the GC heap so far; zeros when the store has none yet.
     pub fn gc_stats(&self) -> GcStats {
         self.inner.opaque.vm.existing_heap().map(Heap::stats).unwrap_or_default()
+    }
+
+    /// Whom the calls through references and tables of this store's instances have called so far, where they called functions of their own instance.
+    /// Empty without [`Config::record_calls`](crate::Config::record_calls).
+    pub fn call_profile(&self) -> CallProfile {
+        self.inner.opaque.vm.call_profile()
     }
 
     /// The GC heap's current size; zeros when the store has none yet.

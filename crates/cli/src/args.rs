@@ -5,7 +5,9 @@ use crate::limits::LimitArgs;
 use crate::sizes;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use heapwright::{Collector, Compilation, Config, InstanceAllocationStrategy, SizingPolicy, WasmBacktraceDetails};
+use heapwright::{
+    Collector, Compilation, Config, InstanceAllocationStrategy, ProfileError, SizingPolicy, WasmBacktraceDetails,
+};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -105,6 +107,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) profile: Option<Profile>,
 
+    /// Write to FILE whom calls through references and tables called, for `--call-profile`; the program runs slower meanwhile
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record_calls: Option<PathBuf>,
+
     /// The module, in the binary or the text format or compiled by `heapwright compile`, and arguments of the program, or of the function named by --invoke
     // One argument to clap: what follows the file is the program's, whatever it looks like.
     #[arg(value_names = ["FILE", "ARGS"], num_args = 1.., required = true, trailing_var_arg = true)]
@@ -129,6 +135,7 @@ Examples:
   heapwright run --collector drc --max-heap 64m --stats program.wasm
   heapwright run --gc-log=debug --trace timeline.json program.wasm
   perf record -k mono heapwright run --profile jitdump program.wasm
+  heapwright run --record-calls program.calls program.wasm && heapwright run --call-profile program.calls program.wasm
   heapwright run --dir . --dir data::/data --env LANG=C program.wasm
   heapwright run --invoke add sum.wat 20 22
   heapwright run --timeout 10s --max-heap 64m --max-memory 16m untrusted.wasm
@@ -242,6 +249,10 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "SIZE", value_parser = sizes::parse_nonzero)]
     pub(crate) max_heap: Option<u64>,
 
+    /// Expect that calls call whom they called in the run that `run --record-calls` wrote FILE in
+    #[arg(long, value_name = "FILE")]
+    pub(crate) call_profile: Option<PathBuf>,
+
     /// Show no frames when the program traps or does not catch an exception
     #[arg(long)]
     pub(crate) no_backtrace: bool,
@@ -303,6 +314,8 @@ pub(crate) enum Pass {
     Inlining,
     /// Direct calls through references whose function is known.
     KnownTargets,
+    /// Comparison of references with the functions they probably refer to.
+    GuardedCalls,
     /// Removal of loads, casts and checks whose result is known.
     RedundancyElimination,
     /// Replacement of objects by their fields.
@@ -510,11 +523,17 @@ impl EngineArgs {
             match pass {
                 Pass::Inlining => config.inlining(false),
                 Pass::KnownTargets => config.known_targets(false),
+                Pass::GuardedCalls => config.guarded_calls(false),
                 Pass::RedundancyElimination => config.redundancy_elimination(false),
                 Pass::ScalarReplacement => config.scalar_replacement(false),
                 Pass::InlineBulk => config.inline_bulk_operations(false),
                 Pass::FoldAllocations => config.fold_allocations(false),
             };
+        }
+        if let Some(path) = &self.call_profile {
+            let refuse = |e: &dyn std::fmt::Display| format!("--call-profile {}: {e}", path.display());
+            let text = std::fs::read_to_string(path).map_err(|e| refuse(&e))?;
+            config.call_profile(text.parse().map_err(|e: ProfileError| refuse(&e))?);
         }
         if self.pooling_allocator {
             config.allocation_strategy(InstanceAllocationStrategy::pooling());

@@ -10,9 +10,11 @@ mod gc;
 mod inline;
 pub mod module;
 mod opt;
+mod profile;
 mod translate;
 
 pub use compile::{
     Bodies, ClifLine, CodePlace, CompileError, Compiler, FunctionListing, FunctionText, JUMP_STUB, Mark, SLOT,
     Settings, StubText, Stubs, Target, UnplacedFunction, features, slots_size,
 };
+pub use profile::{CallProfile, ProfileError};

@@ -37,6 +37,7 @@ fn run_here(args: &RunArgs) -> Result<u8, Failure> {
     let mut config = args.engine.config().map_err(Failure::usage)?;
     // It fits: the thread's stack is larger.
     config.max_wasm_stack(args.max_stack as usize);
+    config.record_calls(args.record_calls.is_some());
     args.limits.configure(&mut config);
     let host = Host::new(args)?;
 
@@ -59,6 +60,10 @@ fn run_here(args: &RunArgs) -> Result<u8, Failure> {
     let flushed = store.data_mut().flush();
     // However the program ended: what it called it will call again.
     module.update_cache();
+    if let Some(path) = &args.record_calls {
+        std::fs::write(path, store.call_profile().to_string())
+            .map_err(|e| Failure::unusable(format_args!("cannot write {}: {e}", path.display())))?;
+    }
     if let (Some(format), Some(recorder)) = (args.stats, recorder) {
         stats::print(&recorder.figures(&store.gc_stats()), format, args);
     }

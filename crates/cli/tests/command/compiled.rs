@@ -97,6 +97,32 @@ fn runs_use_the_cache() {
     run(&["--no-cache", "--cache-dir", "mine"]).fails(2, &["--no-cache"]);
 }
 
+#[test]
+fn calls_are_recorded_for_the_next_compilation() {
+    let text = r#"(module
+      (type $f (func (param i32) (result i32)))
+      (table 5 funcref)
+      (elem (i32.const 0) $0 $1 $2 $3 $4)
+      (func $0 (type $f) (i32.const 10)) (func $1 (type $f) (i32.const 11)) (func $2 (type $f) (i32.const 12))
+      (func $3 (type $f) (i32.const 13)) (func $4 (type $f) (i32.const 14))
+      (func (export "run") (param i32) (result i32) (call_indirect (type $f) (i32.const 0) (local.get 0))))"#;
+    let here = Here::with("a.wat", text);
+    here.heapwright(["run", "--record-calls", "a.calls", "--invoke", "run", "a.wat", "3"]).prints("13\n");
+    let profile = fs::read_to_string(here.path("a.calls")).unwrap();
+    assert!(profile.starts_with("heapwright call profile 1\nmodule ") && profile.ends_with(" 3 1\n"), "{profile}");
+    for n in 0..5 {
+        let printed = format!("1{n}\n");
+        here.heapwright(["run", "--call-profile", "a.calls", "--invoke", "run", "a.wat", &n.to_string()]).prints(&printed);
+    }
+    // Code depends on the profile, so a compiled file does.
+    here.heapwright(["compile", "--call-profile", "a.calls", "a.wat"]).prints("");
+    here.heapwright(["run", "--call-profile", "a.calls", "--invoke", "run", "a.hwm", "3"]).prints("13\n");
+    here.heapwright(["run", "--invoke", "run", "a.hwm", "3"]).fails(1, &["a.hwm", "call_profile"]);
+    here.file("bad.calls", "heapwright call profile 1\ncall 1 2 3\n");
+    here.heapwright(["run", "--call-profile", "bad.calls", "a.wat"]).fails(2, &["bad.calls", "line 2"]);
+    here.heapwright(["run", "--call-profile", "none.calls", "a.wat"]).fails(2, &["none.calls"]);
+}
+
 /// Processes that run at the same time, each with a function of its own: what they have compiled is all there afterwards.
 #[test]
 fn processes_add_to_the_cache_together() {

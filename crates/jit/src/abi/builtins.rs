@@ -129,6 +129,8 @@ builtins! {
     RoundFloat(I32, I64) -> I64, plain, quiet;
     /// A fuel or epoch check found its limit passed: traps, or refills and returns.
     Interrupted(), cold, collects;
+    /// Notes whom a call through a reference or a table calls: `(offset of the call in the module, function id)`.
+    RecordCall(I32, I32), cold, quiet;
     /// As `Interrupted` in the middle of an operation on an array: traps or returns, and runs nothing that collects.
     RangeInterrupted(), cold, quiet;
 }

@@ -1,6 +1,6 @@
 //! Readable forms of what the compiler makes: for golden files and for tools that show code.
 
-use super::function::{ModuleEnv, Worker};
+use super::function::Worker;
 use super::{CompileError, Compiler};
 use crate::module::{ParsedModule, parse};
 
@@ -24,8 +24,7 @@ impl Compiler {
         let ParsedModule { info, bodies } = parse(bytes, self.features, self.spec.header_layout())?;
         let layout = info.instance_layout();
         let planned = self.planned(bytes, &info, &bodies);
-        let inliner = self.inliner(bytes, &planned);
-        let env = ModuleEnv { compiler: self, info: &info, layout: &layout, inliner };
+        let env = self.module_env(bytes, &info, &layout, &planned);
         let mut worker = Worker::new();
         let operations = bodies.into_iter().map(|body| {
             let gc = worker.translate(env, body)?;
@@ -46,8 +45,7 @@ impl Compiler {
         let ParsedModule { info, bodies } = parse(bytes, self.features, self.spec.header_layout())?;
         let layout = info.instance_layout();
         let planned = self.planned(bytes, &info, &bodies);
-        let inliner = self.inliner(bytes, &planned);
-        let env = ModuleEnv { compiler: self, info: &info, layout: &layout, inliner };
+        let env = self.module_env(bytes, &info, &layout, &planned);
         let mut worker = Worker::new();
         let texts = bodies.into_iter().map(|body| {
             let index = body.index;

@@ -15,7 +15,7 @@ use super::function::{FunctionCode, ModuleEnv, Worker};
 use super::pipeline::validate_bodies;
 use super::{CompileError, Compiler};
 use crate::artifact::{CodeRange, CompiledModule, PAGE, Piece, Tables};
-use crate::inline::{BodyTable, Inliner, Plan};
+use crate::inline::{BodyTable, Candidates, Inliner, Plan};
 use crate::module::{FunctionBody, ParsedModule, parse};
 use cranelift_codegen::binemit::Reloc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -39,6 +39,8 @@ pub struct Bodies {
     table: BodyTable,
     /// What is inlined: decided when the first function is compiled.
     plan: OnceLock<Plan>,
+    /// Whom calls through references probably call: found when the first function is compiled.
+    candidates: OnceLock<Option<Candidates>>,
     /// Workers at rest.
     workers: Mutex<Vec<Worker>>,
 }
@@ -52,7 +54,8 @@ pub struct UnplacedFunction {
 impl Bodies {
     /// Keeps the bodies of a module that was parsed from `wasm`.
     pub(crate) fn new(wasm: Arc<[u8]>, bodies: &[FunctionBody<'_>]) -> Bodies {
-        Bodies { wasm, table: BodyTable::new(bodies), plan: OnceLock::new(), workers: Mutex::default() }
+        let table = BodyTable::new(bodies);
+        Bodies { wasm, table, plan: OnceLock::new(), candidates: OnceLock::new(), workers: Mutex::default() }
     }
 
     /// Number of functions.
@@ -111,7 +114,8 @@ impl Compiler {
         let body = bodies.table.get(&bodies.wasm, self.features, index, defined);
         let body = body.ok_or_else(|| CompileError::internal(index, "the function has no body".to_owned()))?;
         let inliner = bodies.inliner(self, module.info.imported_funcs);
-        let env = ModuleEnv { compiler: self, info: &module.info, layout: &module.layout, inliner };
+        let candidates = bodies.candidates.get_or_init(|| self.candidates(&bodies.wasm, &module.info)).as_ref();
+        let env = ModuleEnv { compiler: self, info: &module.info, layout: &module.layout, inliner, candidates };
         let mut worker = bodies.worker();
         let code = worker.compile(env, body);
         bodies.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);

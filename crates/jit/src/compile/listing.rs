@@ -142,8 +142,7 @@ impl Compiler {
         let ParsedModule { info, bodies } = parse(bytes, self.features, self.spec.header_layout())?;
         let layout = info.instance_layout();
         let planned = self.planned(bytes, &info, &bodies);
-        let inliner = self.inliner(bytes, &planned);
-        let env = ModuleEnv { compiler: self, info: &info, layout: &layout, inliner };
+        let env = self.module_env(bytes, &info, &layout, &planned);
         let mut worker = Worker::new();
         let name = |index: u32| info.func_names.get(&index).map(String::as_str);
         let wanted = bodies.into_iter().filter(|body| wanted(body.index, name(body.index), body.body.as_bytes().len()));

@@ -2,8 +2,9 @@
 
 use super::function::{FunctionCode, ModuleEnv, Worker};
 use super::{CompileError, Compiler, link};
+use crate::abi::InstanceLayout;
 use crate::artifact::CompiledModule;
-use crate::inline::{BodyTable, Inliner, Plan};
+use crate::inline::{BodyTable, Candidates, Inliner, Plan};
 use crate::module::{FunctionBody, ModuleInfo, ParsedModule, parse};
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -19,26 +20,39 @@ impl Compiler {
         let ParsedModule { info, bodies } = parse(bytes, self.features, self.spec.header_layout())?;
         let layout = info.instance_layout();
         let planned = self.planned(bytes, &info, &bodies);
-        let inliner = self.inliner(bytes, &planned);
-        let env = ModuleEnv { compiler: self, info: &info, layout: &layout, inliner };
+        let env = self.module_env(bytes, &info, &layout, &planned);
         let funcs: Vec<FunctionCode> =
             for_each_body(self.settings.parallel, bodies, Worker::new, |worker, body| worker.compile(env, body))?;
         link::link(self, info, funcs)
     }
 
-    /// Decides what is inlined in a module whose bodies are validated later; `None` when nothing is to be.
-    pub(super) fn planned(&self, wasm: &[u8], info: &ModuleInfo, bodies: &[FunctionBody<'_>]) -> Option<Planned> {
-        self.settings.inlines().then(|| {
+    /// Decides what is inlined in a module whose bodies are validated later, and whom calls through references probably call.
+    pub(super) fn planned(&self, wasm: &[u8], info: &ModuleInfo, bodies: &[FunctionBody<'_>]) -> Planned {
+        let inlined = self.settings.inlines().then(|| {
             let bodies = BodyTable::new(bodies);
             let plan = Plan::new(wasm, &bodies, self.features, info.imported_funcs, false, self.settings.parallel);
-            Planned { bodies, plan }
-        })
+            (bodies, plan)
+        });
+        Planned { inlined, candidates: self.candidates(wasm, info) }
     }
 
-    /// What gives the translator the bodies to inline.
-    pub(super) fn inliner<'a>(&self, wasm: &'a [u8], planned: &'a Option<Planned>) -> Option<Inliner<'a>> {
-        let Planned { bodies, plan } = planned.as_ref()?;
-        Some(Inliner { wasm, bodies, plan, features: self.features })
+    /// Whom calls through references probably call; `None` when nobody is to ask.
+    pub(super) fn candidates(&self, wasm: &[u8], info: &ModuleInfo) -> Option<Candidates> {
+        let profile = self.settings.call_profile.as_ref();
+        self.settings.guards_calls().then(|| Candidates::new(info, profile.and_then(|profile| profile.of(wasm))))
+    }
+
+    /// What the functions of a module share.
+    pub(super) fn module_env<'a>(
+        &'a self,
+        wasm: &'a [u8],
+        info: &'a ModuleInfo,
+        layout: &'a InstanceLayout,
+        planned: &'a Planned,
+    ) -> ModuleEnv<'a> {
+        let inlined = planned.inlined.as_ref();
+        let inliner = inlined.map(|(bodies, plan)| Inliner { wasm, bodies, plan, features: self.features });
+        ModuleEnv { compiler: self, info, layout, inliner, candidates: planned.candidates.as_ref() }
     }
 
     /// Validates a module without compiling it.
@@ -53,10 +67,11 @@ impl Compiler {
     }
 }
 
-/// What is inlined in a module, and where its bodies are.
+/// What was decided about the calls of a module.
 pub(super) struct Planned {
-    bodies: BodyTable,
-    plan: Plan,
+    /// What is inlined, and where its bodies are; `None` when nothing is to be.
+    inlined: Option<(BodyTable, Plan)>,
+    candidates: Option<Candidates>,
 }
 
 /// Validates bodies without compiling them.

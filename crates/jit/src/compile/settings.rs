@@ -1,10 +1,12 @@
 //! The compiler object and its settings.
 
 use super::CompileError;
+use crate::CallProfile;
 use crate::artifact::Identity;
 use cranelift_codegen::isa::{self, CallConv, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use heapwright_gc_heap::Spec;
+use std::sync::Arc;
 use target_lexicon::{Architecture, Triple};
 use wasmparser::WasmFeatures;
 
@@ -76,6 +78,10 @@ pub struct Settings {
     pub count_barriers: bool,
     /// Stores that the collector declares to need less than its store program get less. Off: each runs the whole program.
     pub elide_barriers: bool,
+    /// Compiled code notes whom its calls through references and tables call, for a [`CallProfile`].
+    pub record_calls: bool,
+    /// With `optimize`: whom such calls called in earlier runs. Of a module that it knows, nothing else is guessed.
+    pub call_profile: Option<Arc<CallProfile>>,
     /// Compiled code counts fuel.
     pub fuel: bool,
     /// Compiled code checks the epoch.
@@ -101,6 +107,8 @@ impl Default for Settings {
             parallel: true,
             count_barriers: false,
             elide_barriers: true,
+            record_calls: false,
+            call_profile: None,
             fuel: false,
             epochs: false,
             memory_guard: 32 << 20,
@@ -129,9 +137,9 @@ impl Settings {
         self.optimize && self.known_targets
     }
 
-    /// Whether calls through references are direct where a comparison has shown whom they call.
+    /// Whether calls through references are direct where a comparison has shown whom they call. Not where all of them are to be seen.
     pub(crate) fn guards_calls(&self) -> bool {
-        self.optimize && self.guarded_calls
+        self.optimize && self.guarded_calls && !self.record_calls
     }
 
     /// Whether an instruction that traps by itself (a trap, a division, a conversion) becomes a trap of the program. Where not,

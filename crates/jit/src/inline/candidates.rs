@@ -4,10 +4,13 @@
 //! is read from a field of type `T` is what constants of `T` and its subtypes have there. And where only few functions of a type ever become
 //! references, it is one of those.
 //!
+//! Where a profile of earlier runs knows the module, it is asked instead.
+//!
 //! This is no proof. Objects are also made while the program runs, and references come from other modules. Whoever uses a candidate compares
 //! the reference with it first.
 
 use crate::module::{ConstExpr, ConstOp, ElementItems, ModuleInfo};
+use crate::profile::Calls;
 use heapwright_gc_heap::TypeRef;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -22,7 +25,12 @@ pub(crate) struct Candidates {
     fields: FxHashMap<(u32, u32), Few>,
     /// By function type: the functions of this type, or of a subtype, that may become references.
     types: FxHashMap<u32, Few>,
+    /// By offset of the call: whom it called in earlier runs, the most frequent first. Only with a profile.
+    calls: Option<FxHashMap<u32, SmallVec<[u32; MOST]>>>,
 }
+
+/// A function is expected at a call when this part of its calls called it.
+const LEAST_PART: u64 = 8;
 
 /// Functions of which there are few; without any once there were more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +64,12 @@ impl Default for Few {
 }
 
 impl Candidates {
-    /// Looks through a module's declarations, in time linear in their size and the depth of the types that they name.
-    pub(crate) fn new(module: &ModuleInfo) -> Candidates {
-        let mut candidates = Candidates::default();
+    /// Asks a profile, or else looks through a module's declarations, in time linear in their size and the depth of the types that they name.
+    pub(crate) fn new(module: &ModuleInfo, profile: Option<&Calls>) -> Candidates {
+        let mut candidates = Candidates { calls: profile.map(|calls| expected(module, calls)), ..Candidates::default() };
+        if candidates.calls.is_some() {
+            return candidates;
+        }
         for &function in module.escaping.iter().filter(|&&function| function >= module.imported_funcs) {
             for ty in supertypes(module, module.funcs[function as usize]) {
                 // What has been said of a type has been said of its supertypes.
@@ -77,6 +88,13 @@ impl Candidates {
             candidates.read(module, expr);
         }
         candidates
+    }
+
+    /// The functions that the call at an offset of the module probably calls; `None` when that is to be asked by type.
+    pub(crate) fn of_call(&self, offset: u64) -> Option<&[u32]> {
+        let calls = self.calls.as_ref()?;
+        let functions = u32::try_from(offset).ok().and_then(|offset| calls.get(&offset));
+        Some(functions.map_or(&[], |functions| functions))
     }
 
     /// The functions that a field of an object of static type `ty` probably refers to.
@@ -124,6 +142,22 @@ impl Candidates {
     }
 }
 
+/// Whom each call of a profile is expected to call.
+fn expected(module: &ModuleInfo, calls: &Calls) -> FxHashMap<u32, SmallVec<[u32; MOST]>> {
+    let known = |function: u32| function >= module.imported_funcs && module.escape_index.contains_key(&function);
+    let expected = calls.iter().map(|(&call, callees)| {
+        let all = callees.values().fold(0u64, |sum, &count| sum.saturating_add(count));
+        let mut often: Vec<(u64, u32)> = callees
+            .iter()
+            .filter(|&(&function, &count)| known(function) && count >= all / LEAST_PART)
+            .map(|(&function, &count)| (count, function))
+            .collect();
+        often.sort_by_key(|&(count, function)| (std::cmp::Reverse(count), function));
+        (call, often.into_iter().map(|(_, function)| function).take(MOST).collect())
+    });
+    expected.collect()
+}
+
 fn few(functions: Option<&Few>) -> &[u32] {
     match functions {
         Some(Few::Of(functions)) => functions,
@@ -148,7 +182,25 @@ mod tests {
     fn candidates(text: &str) -> Candidates {
         let wasm = wat::parse_str(text).expect("valid text");
         let parsed = parse(&wasm, crate::compile::features(), HeaderLayout { extra_words: 0 }).expect("a valid module");
-        Candidates::new(&parsed.info)
+        Candidates::new(&parsed.info, None)
+    }
+
+    #[test]
+    fn profiles_come_first() {
+        let wasm = wat::parse_str(CLASSES).expect("valid text");
+        let parsed = parse(&wasm, crate::compile::features(), HeaderLayout { extra_words: 0 }).expect("a valid module");
+        let often = |callees: &[(u32, u64)]| {
+            let calls = Calls::from([(100, callees.iter().copied().collect())]);
+            let candidates = Candidates::new(&parsed.info, Some(&calls));
+            assert!(candidates.of_field(2, 0).is_empty() && candidates.of_type(1).is_empty());
+            assert_eq!(candidates.of_call(101), Some(&[][..]), "a call that was never seen");
+            candidates.of_call(100).expect("a profile").to_vec()
+        };
+        assert_eq!(often(&[(0, 10), (2, 1000), (3, 500)]), [2, 3], "one is rare");
+        assert_eq!(often(&[(9, 1000), (u32::MAX, 1000), (1, 1000)]), [1], "no such functions");
+        assert_eq!(often(&[(0, 1), (1, 1), (2, 1), (3, 1), (5, 1)]), [0, 1, 2, 3]);
+        assert_eq!(often(&[(0, u64::MAX), (1, u64::MAX)]), [0, 1]);
+        assert_eq!(candidates(CLASSES).of_call(100), None);
     }
 
     /// Methods 0 to 5 and virtual tables of three classes: the second and the third inherit from the first.

@@ -20,6 +20,15 @@ struct Target {
     ty: u32,
 }
 
+/// Where a callee stands that is only known when the program runs.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// A function reference.
+    Reference(Value),
+    /// The address of an entry of this table.
+    Entry { entry: Value, table: u32 },
+}
+
 impl FuncTranslator<'_> {
     /// Calls a function of the module, or inlines it. The call is at `offset` in the module.
     pub(super) fn call(&mut self, function: u32, offset: u64) -> Result<(), CompileError> {
@@ -44,16 +53,25 @@ impl FuncTranslator<'_> {
         if let Some(function) = self.pop_known_function(ty) {
             return self.call_known(function, offset, false);
         }
-        if !self.call_candidates(ty, offset)? {
-            self.call_reference(ty);
-        }
-        Ok(())
+        let reference = self.pop();
+        self.call_guarded(Place::Reference(reference), ty, offset)
     }
 
-    /// Calls the function that a reference on the operand stack refers to, which may be any of type `ty`.
-    pub(super) fn call_reference(&mut self, ty: u32) {
-        let target = self.reference_target(ty);
+    /// Calls the function that stands somewhere, which may be any of type `ty`.
+    pub(super) fn call_place(&mut self, place: Place, ty: u32) {
+        let target = match place {
+            Place::Reference(id) => self.reference_target(id, ty),
+            Place::Entry { entry, table } => self.entry_of_table_target(entry, table, ty),
+        };
         self.call_target(target);
+    }
+
+    /// The function id of what stands there.
+    pub(super) fn id_at(&mut self, place: Place) -> Value {
+        match place {
+            Place::Reference(id) => id,
+            Place::Entry { entry, .. } => self.entry_field(types::I32, entry, core::mem::offset_of!(FuncEntry, id)),
+        }
     }
 
     /// Calls a function of the module, and does not inline it.
@@ -66,17 +84,21 @@ impl FuncTranslator<'_> {
         if let Some(function) = self.pop_known_function(ty) {
             return self.return_call(function);
         }
-        let target = self.reference_target(ty);
+        let id = self.pop();
+        let target = self.reference_target(id, ty);
         self.return_call_target(target);
     }
 
-    pub(super) fn call_indirect(&mut self, table: u32, ty: u32) {
-        let target = self.table_target(table, ty);
-        self.call_target(target);
+    pub(super) fn call_indirect(&mut self, table: u32, ty: u32, offset: u64) -> Result<(), CompileError> {
+        let index = self.pop();
+        let entry = self.table_slot(table, index, Trap::UndefinedElement);
+        self.call_guarded(Place::Entry { entry, table }, ty, offset)
     }
 
     pub(super) fn return_call_indirect(&mut self, table: u32, ty: u32) {
-        let target = self.table_target(table, ty);
+        let index = self.pop();
+        let entry = self.table_slot(table, index, Trap::UndefinedElement);
+        let target = self.entry_of_table_target(entry, table, ty);
         self.return_call_target(target);
     }
 
@@ -133,10 +155,9 @@ impl FuncTranslator<'_> {
         Target { callee: Callee::Indirect(sig, code), context, ty }
     }
 
-    /// Resolves the function id on the operand stack. Subtyping does not change how a function is called, so one machine-signature
+    /// Resolves a function id. Subtyping does not change how a function is called, so one machine-signature
     /// compare makes the call safe even if the id was forged; the null entry has no signature.
-    fn reference_target(&mut self, ty: u32) -> Target {
-        let id = self.pop();
+    fn reference_target(&mut self, id: Value, ty: u32) -> Target {
         let index = if planted(Bug::UnvalidatedFunctionId) {
             id
         } else if self.settings.faults_trap() {
@@ -177,9 +198,8 @@ impl FuncTranslator<'_> {
         self.builder.seal_block(next);
     }
 
-    fn table_target(&mut self, table: u32, ty: u32) -> Target {
-        let index = self.pop();
-        let entry = self.table_slot(table, index, Trap::UndefinedElement);
+    /// Resolves a table's entry.
+    fn entry_of_table_target(&mut self, entry: Value, table: u32, ty: u32) -> Target {
         let element = self.module.tables[table as usize].element;
         let statically_typed = match element.heap {
             HeapType::Concrete(TypeRef::Module(t)) => self.is_declared_subtype(t, ty),

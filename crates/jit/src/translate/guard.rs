@@ -1,16 +1,17 @@
-//! Calls through references that are compared with the functions they probably refer to.
+//! Calls through references and tables that are compared with the functions they probably call.
 //!
-//! A reference is the number of a function in the store, and that of a function of this instance stands in the instance's context. So one
-//! comparison with memory tells whether the callee is the expected one, and where it is, the call is direct or replaced by the body. What meets
+//! A reference is the number of a function in the store, which a table's entry has as well, and that of a function of this instance stands in the
+//! instance's context. So one comparison with memory tells whether the callee is the expected one, and where it is, the call is direct or replaced by the body. What meets
 //! none of the candidates takes the ordinary way: a wrong guess costs its comparison and nothing else.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use smallvec::SmallVec;
 
+use super::call::Place;
 use super::control::block_args;
 use super::state::FuncTranslator;
-use crate::abi::Kind;
+use crate::abi::{Builtin, Kind};
 use crate::compile::CompileError;
 use crate::module::FunctionBody;
 
@@ -35,19 +36,21 @@ impl Guess<'_> {
 }
 
 impl<'a> FuncTranslator<'a> {
-    /// Calls what the reference on the operand stack refers to, by way of comparisons with the functions that it may be; `false` when there are none worth
-    /// it. The call is at `offset` in the module.
-    pub(super) fn call_candidates(&mut self, ty: u32, offset: u64) -> Result<bool, CompileError> {
-        let reference = *self.stack.last().expect("validated code never underflows the operand stack");
-        let guesses = self.guesses(reference, ty);
-        if guesses.is_empty() {
-            return Ok(false);
+    /// Calls what stands at a place, by way of comparisons with the functions that it may be, if there are some worth it. The call is at `offset` in the
+    /// module.
+    pub(super) fn call_guarded(&mut self, place: Place, ty: u32, offset: u64) -> Result<(), CompileError> {
+        if self.settings.record_calls {
+            let (call, id) = (self.builder.ins().iconst(types::I32, offset as i64), self.id_at(place));
+            self.call_builtin(Builtin::RecordCall, &[call, id]);
         }
-        self.pop();
+        let guesses = self.guesses(place, ty, offset);
+        if guesses.is_empty() {
+            self.call_place(place, ty);
+            return Ok(());
+        }
+        let id = self.id_at(place);
         let callee = self.module.func_type_at(ty);
         let args = self.pop_n(callee.params.len());
-        // All ways begin with the same fuel.
-        self.save_fuel();
         let join = self.builder.create_block();
         let results: SmallVec<[Value; 4]> =
             callee.results.iter().map(|ty| self.builder.append_block_param(join, Kind::of(ty).clif())).collect();
@@ -57,7 +60,7 @@ impl<'a> FuncTranslator<'a> {
             // Not movable: it becomes an operand of the comparison, where a register would be spilled in many a loop.
             let flags = MemFlagsData::trusted().with_readonly();
             let expected = self.builder.ins().load(types::I32, flags, self.context, self.layout.func_id(escape));
-            let same = self.builder.ins().icmp(IntCC::Equal, reference, expected);
+            let same = self.builder.ins().icmp(IntCC::Equal, id, expected);
             self.builder.ins().brif(same, hit, &[], miss, &[]);
             self.builder.switch_to_block(hit);
             self.builder.seal_block(hit);
@@ -76,14 +79,13 @@ impl<'a> FuncTranslator<'a> {
         }
         self.builder.set_cold_block(self.builder.current_block().expect("there is a guess"));
         self.stack.extend(args);
-        self.stack.push(reference);
-        self.call_reference(ty);
+        self.call_place(place, ty);
         self.join(join, results.len());
         self.builder.switch_to_block(join);
         self.builder.seal_block(join);
         self.mark_results(ty, &results);
         self.stack.extend(results);
-        Ok(true)
+        Ok(())
     }
 
     /// Leaves one of the ways with its results.
@@ -92,9 +94,13 @@ impl<'a> FuncTranslator<'a> {
         self.builder.ins().jump(join, &block_args(&results));
     }
 
-    /// What a reference is worth to be compared with. What that adds to the function is paid for.
-    fn guesses(&mut self, reference: Value, ty: u32) -> SmallVec<[Guess<'a>; 4]> {
-        let candidates = self.candidates(reference, ty);
+    /// What is worth a comparison. What that adds to the function is paid for.
+    fn guesses(&mut self, place: Place, ty: u32, offset: u64) -> SmallVec<[Guess<'a>; 4]> {
+        let reference = match place {
+            Place::Reference(id) => Some(id),
+            Place::Entry { .. } => None,
+        };
+        let candidates = self.candidates(reference, ty, offset);
         let few = candidates.len() <= MOST_DIRECT;
         let guess = |function| match self.to_inline_guarded(function) {
             Some(body) => Some(Guess::Inlined(body)),

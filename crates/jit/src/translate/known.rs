@@ -114,12 +114,14 @@ impl FuncTranslator<'_> {
         }
     }
 
-    /// The functions that a reference of static type `ty` probably refers to, if they can be called as one of that type.
-    pub(super) fn candidates(&self, value: Value, ty: u32) -> SmallVec<[u32; 4]> {
+    /// The functions that the call at `offset` probably calls, if they can be called as one of type `ty`. The callee is `value`, if that is a reference.
+    pub(super) fn candidates(&self, value: Option<Value>, ty: u32, offset: u64) -> SmallVec<[u32; 4]> {
         let Some(candidates) = self.candidates else { return SmallVec::new() };
-        let functions = match self.known.facts.get(&value) {
-            Some(&Fact::Loaded { ty, field }) => candidates.of_field(ty, field),
-            _ => candidates.of_type(ty),
+        let fact = value.and_then(|value| self.known.facts.get(&value));
+        let functions = match (candidates.of_call(offset), fact) {
+            (Some(functions), _) => functions,
+            (None, Some(&Fact::Loaded { ty, field })) => candidates.of_field(ty, field),
+            (None, _) => candidates.of_type(ty),
         };
         let fits = |&function: &u32| self.is_declared_subtype(self.module.funcs[function as usize], ty);
         functions.iter().copied().filter(fits).collect()

@@ -47,7 +47,9 @@ impl FuncTranslator<'_> {
             Operator::BrTable { targets } => self.branch_table(targets)?,
             Operator::Return => self.return_values(),
             Operator::Call { function_index } => self.call(*function_index, offset)?,
-            Operator::CallIndirect { type_index, table_index } => self.call_indirect(*table_index, *type_index),
+            Operator::CallIndirect { type_index, table_index } => {
+                self.call_indirect(*table_index, *type_index, offset)?;
+            }
             Operator::CallRef { type_index } => self.call_ref(*type_index, offset)?,
             Operator::ReturnCall { function_index } => self.return_call(*function_index),
             Operator::ReturnCallIndirect { type_index, table_index } => {

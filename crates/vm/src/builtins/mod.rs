@@ -167,6 +167,7 @@ implementations! {
     ArrayFillRef(array: u32, at: u32, value: u32, length: u32) = arrays::fill_ref;
     RoundFloat(operation: u32, bits: u64) -> u64 = round_float;
     Interrupted() = interrupted;
+    RecordCall(call: u32, func: u32) = record_call;
     RangeInterrupted() = range_interrupted;
 }
 
@@ -209,4 +210,9 @@ fn interrupted(store: &mut Store, _: InstanceId) -> Result<(), CallError> {
 
 fn range_interrupted(store: &mut Store, _: InstanceId) -> Result<(), CallError> {
     store.poll(false)
+}
+
+fn record_call(store: &mut Store, instance: InstanceId, call: u32, func: u32) -> Result<(), CallError> {
+    store.state.recorded.note(instance, call, func);
+    Ok(())
 }

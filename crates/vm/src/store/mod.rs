@@ -9,6 +9,7 @@ mod globals;
 mod host;
 mod interrupt;
 mod memories;
+mod recorded;
 mod root_set;
 mod roots;
 mod tables;
@@ -21,6 +22,7 @@ pub use roots::{HostRoots, RootId, RootScope};
 pub(crate) use cell::CellBox;
 pub(crate) use host::{HostContext, check_identity, interpret_host_call, settle};
 pub(crate) use memories::Memory;
+use recorded::RecordedCalls;
 pub(crate) use tables::Table;
 
 use crate::activation::{Activation, Guarded, RawTrace};
@@ -116,6 +118,8 @@ pub struct StoreState {
     /// Function type and exception type of each tag.
     pub(crate) tags: Vec<(TypeId, TypeId)>,
     retained: Vec<RegisteredTypes>,
+    /// Whom calls called, where code notes it.
+    pub(crate) recorded: RecordedCalls,
 }
 
 // SAFETY: a store owns what its pointers point at, and compiled code runs only inside a call that borrows the store. Host
@@ -199,6 +203,7 @@ impl Store {
             memories: Vec::new(),
             tags: Vec::new(),
             retained: Vec::new(),
+            recorded: RecordedCalls::default(),
         };
         Ok(Store { heap: None, state })
     }

@@ -237,7 +237,7 @@ fn registers_for(text: &str) -> RegallocAlgorithm {
     let ParsedModule { info, mut bodies } = parse(&bytes, compiler.features, SPEC.header_layout()).expect("valid");
     let layout = info.instance_layout();
     let mut worker = Worker::new();
-    let env = ModuleEnv { compiler: &compiler, info: &info, layout: &layout, inliner: None };
+    let env = ModuleEnv { compiler: &compiler, info: &info, layout: &layout, inliner: None, candidates: None };
     worker.prepare(env, bodies.remove(0)).expect("valid");
     size::generator(&compiler, &worker.context.func).flags().regalloc_algorithm()
 }

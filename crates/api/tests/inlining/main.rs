@@ -1,5 +1,7 @@
 //! Inlining shows in nothing but time: results, traps, backtraces, exceptions and fuel are those of calls.
 
+mod guarded;
+
 use heapwright::{
     Collector, Compilation, Config, Engine, Instance, Linker, Module, Result, Store, ThrownException, Trap, TrapCode,
     WasmBacktrace,
