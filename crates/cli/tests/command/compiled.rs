@@ -112,7 +112,8 @@ fn calls_are_recorded_for_the_next_compilation() {
     assert!(profile.starts_with("heapwright call profile 1\nmodule ") && profile.ends_with(" 3 1\n"), "{profile}");
     for n in 0..5 {
         let printed = format!("1{n}\n");
-        here.heapwright(["run", "--call-profile", "a.calls", "--invoke", "run", "a.wat", &n.to_string()]).prints(&printed);
+        here.heapwright(["run", "--call-profile", "a.calls", "--invoke", "run", "a.wat", &n.to_string()])
+            .prints(&printed);
     }
     // Code depends on the profile, so a compiled file does.
     here.heapwright(["compile", "--call-profile", "a.calls", "a.wat"]).prints("");

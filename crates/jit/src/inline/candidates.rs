@@ -66,7 +66,8 @@ impl Default for Few {
 impl Candidates {
     /// Asks a profile, or else looks through a module's declarations, in time linear in their size and the depth of the types that they name.
     pub(crate) fn new(module: &ModuleInfo, profile: Option<&Calls>) -> Candidates {
-        let mut candidates = Candidates { calls: profile.map(|calls| expected(module, calls)), ..Candidates::default() };
+        let mut candidates =
+            Candidates { calls: profile.map(|calls| expected(module, calls)), ..Candidates::default() };
         if candidates.calls.is_some() {
             return candidates;
         }
@@ -242,8 +243,9 @@ mod tests {
             let functions = "(func (type $f))".repeat(count);
             let globals: String =
                 (0..count).map(|i| format!("(global (ref $t) (struct.new $t (ref.func {i})))")).collect();
-            let found =
-                candidates(&format!("(module (type $f (func)) (type $t (struct (field (ref $f)))) {functions} {globals})"));
+            let found = candidates(&format!(
+                "(module (type $f (func)) (type $t (struct (field (ref $f)))) {functions} {globals})"
+            ));
             (found.of_field(1, 0).len(), found.of_type(0).len())
         };
         assert_eq!([1, 4, 5, 9].map(tables), [(1, 1), (4, 4), (0, 0), (0, 0)]);

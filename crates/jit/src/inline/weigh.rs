@@ -92,7 +92,7 @@ fn weight(op: &Operator<'_>) -> Option<u32> {
         | O::ArrayNew { .. }
         | O::ArrayNewDefault { .. }
         | O::ArrayNewData { .. }
-        | O::ArrayNewElem { .. } => 6,
+        | O::ArrayNewElem { .. } => 12,
         O::ArrayNewFixed { array_size, .. } => array_size.saturating_add(6),
         O::RefCastNonNull { .. }
         | O::RefCastNullable { .. }
@@ -101,7 +101,7 @@ fn weight(op: &Operator<'_>) -> Option<u32> {
         | O::BrOnCast { .. }
         | O::BrOnCastFail { .. }
         | O::StructSet { .. }
-        | O::ArraySet { .. } => 2,
+        | O::ArraySet { .. } => 3,
         // What a call costs is little beside what a loop does.
         O::Loop { .. } => 8,
         O::TryTable { try_table } => 6 + 4 * try_table.catches.len() as u32,

@@ -170,6 +170,7 @@ impl FuncTranslator<'_> {
         self.builder.switch_to_block(header);
         self.stack.extend_from_slice(self.builder.func.dfg.block_params(header));
         self.push_frame(FrameKind::Loop { header }, params.len(), &results);
+        self.inlining.enter_loop();
         self.check_turn();
         self.charge_turn();
     }
@@ -218,7 +219,10 @@ impl FuncTranslator<'_> {
         }
         let mut branched = frame.branched;
         match frame.kind {
-            FrameKind::Loop { header } => self.builder.seal_block(header),
+            FrameKind::Loop { header } => {
+                self.inlining.leave_loop();
+                self.builder.seal_block(header);
+            }
             FrameKind::If { otherwise, args } => {
                 // No else: the arguments are the results.
                 self.builder.switch_to_block(otherwise);

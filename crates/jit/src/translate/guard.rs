@@ -13,6 +13,7 @@ use super::control::block_args;
 use super::state::FuncTranslator;
 use crate::abi::{Builtin, Kind};
 use crate::compile::CompileError;
+use crate::inline::Heat;
 use crate::module::FunctionBody;
 
 /// Of more functions than this, those that cannot be inlined are not compared with: an indirect call is about as fast as another comparison.
@@ -102,9 +103,12 @@ impl<'a> FuncTranslator<'a> {
         };
         let candidates = self.candidates(reference, ty, offset);
         let few = candidates.len() <= MOST_DIRECT;
-        let guess = |function| match self.to_inline_guarded(function) {
+        // What a profile knows has been run.
+        let profiled = self.candidates.is_some_and(|candidates| candidates.of_call(offset).is_some());
+        let heat = if profiled { Heat::Often } else { self.inlining.heat() };
+        let guess = |function| match self.to_inline_guarded(function, heat) {
             Some(body) => Some(Guess::Inlined(body)),
-            None => (few && self.inlining.pay_for_guard()).then_some(Guess::Direct(function)),
+            None => (few && self.inlining.pay_for_guard(heat)).then_some(Guess::Direct(function)),
         };
         candidates.into_iter().filter_map(guess).collect()
     }

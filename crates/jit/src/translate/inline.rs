@@ -17,7 +17,7 @@ use super::state::FuncTranslator;
 use crate::abi::Kind;
 use crate::artifact::InlinedCall;
 use crate::compile::CompileError;
-use crate::inline::{Budget, GUARD, Inliner};
+use crate::inline::{Budget, GUARD, Heat, Inliner};
 use crate::module::FunctionBody;
 
 /// Source locations with this bit are numbers of [`InlinedCode::places`]. No module is that long.
@@ -80,6 +80,8 @@ impl InlinedCode {
 pub(super) struct Inlining<'a> {
     inliner: Option<Inliner<'a>>,
     budget: Budget,
+    /// The loops that the current place is in, those of inlined bodies among them.
+    loops: u32,
     /// The bodies that the current place is in, innermost last.
     open: SmallVec<[Open; 4]>,
     code: &'a mut InlinedCode,
@@ -103,7 +105,15 @@ impl<'a> Inlining<'a> {
     pub(super) fn new(inliner: Option<Inliner<'a>>, bytes: usize, code: &'a mut InlinedCode) -> Inlining<'a> {
         let budget = inliner.map(|inliner| inliner.budget(bytes)).unwrap_or_default();
         code.clear();
-        Inlining { inliner, budget, open: SmallVec::new(), code, free: Default::default(), allocations: Vec::new() }
+        Inlining {
+            inliner,
+            budget,
+            loops: 0,
+            open: SmallVec::new(),
+            code,
+            free: Default::default(),
+            allocations: Vec::new(),
+        }
     }
 
     /// Whether the current place is in an inlined body.
@@ -111,9 +121,24 @@ impl<'a> Inlining<'a> {
         !self.open.is_empty()
     }
 
-    /// Pays for a comparison with an expected callee.
-    pub(super) fn pay_for_guard(&mut self) -> bool {
-        self.inliner.is_none() || self.budget.pay_in_full(GUARD)
+    /// Notes that what follows is in one more loop.
+    pub(super) fn enter_loop(&mut self) {
+        self.loops += 1;
+    }
+
+    /// Notes that the innermost loop ends.
+    pub(super) fn leave_loop(&mut self) {
+        self.loops -= 1;
+    }
+
+    /// How often the current place is run, as far as that shows.
+    pub(super) fn heat(&self) -> Heat {
+        if self.loops > 0 { Heat::Often } else { Heat::Once }
+    }
+
+    /// Pays for a comparison with an expected callee, behind which is a call.
+    pub(super) fn pay_for_guard(&mut self, heat: Heat) -> bool {
+        heat == Heat::Often && (self.inliner.is_none() || self.budget.pay_in_full(GUARD, heat))
     }
 
     /// Whether the end of the innermost of `depth` frames is that of an inlined body.
@@ -152,28 +177,28 @@ impl<'a> FuncTranslator<'a> {
     /// The body of a function when a call of it here is to be replaced. `planned` says that it is a direct call in the program, and not one that was found
     /// to be.
     pub(super) fn to_inline(&mut self, function: u32, planned: bool) -> Option<FunctionBody<'a>> {
-        self.to_inline_for(function, planned, 0)
+        self.to_inline_for(function, planned, 0, self.inlining.heat())
     }
 
     /// The same behind a comparison that tells whether it is this function that is called.
-    pub(super) fn to_inline_guarded(&mut self, function: u32) -> Option<FunctionBody<'a>> {
-        self.to_inline_for(function, false, GUARD)
+    pub(super) fn to_inline_guarded(&mut self, function: u32, heat: Heat) -> Option<FunctionBody<'a>> {
+        self.to_inline_for(function, false, GUARD, heat)
     }
 
     /// The same; what stands around the body weighs `more`.
-    fn to_inline_for(&mut self, function: u32, planned: bool, more: u32) -> Option<FunctionBody<'a>> {
+    fn to_inline_for(&mut self, function: u32, planned: bool, more: u32, heat: Heat) -> Option<FunctionBody<'a>> {
         let Inlining { inliner, budget, open, code, .. } = &mut self.inlining;
         let inliner = inliner.as_ref()?;
         let weight = inliner.plan.weight(function)?;
         let affordable = if open.is_empty() {
-            budget.pay(weight + more)
+            budget.pay(weight + more, heat)
         } else if planned {
             // What the plan puts into a body has been paid for with it.
             true
         } else {
             // The plan knows nothing of this call, which may close a cycle.
             let recursive = open.iter().any(|open| code.calls[open.call as usize].func == function);
-            open.len() < MOST_OPEN && !recursive && budget.pay_in_full(weight + more)
+            open.len() < MOST_OPEN && !recursive && budget.pay_in_full(weight + more, heat)
         };
         if !affordable {
             return None;

@@ -19,8 +19,8 @@ impl RecordedCalls {
     /// A call at this offset calls this function.
     pub(crate) fn note(&mut self, instance: InstanceId, call: u32, func: u32) {
         let callees = self.calls.entry((instance.0, call)).or_default();
-        match callees.iter_mut().find(|(known, _)| *known == func) {
-            Some((_, count)) => *count = count.saturating_add(1),
+        match callees.iter().position(|(known, _)| *known == func) {
+            Some(known) => callees[known].1 = callees[known].1.saturating_add(1),
             None if callees.len() < MOST_CALLEES => callees.push((func, 1)),
             None => {}
         }
