@@ -19,15 +19,14 @@ type Switch = (&'static str, fn(&mut Config) -> &mut Config);
 
 /// Everything that may only make programs quicker.
 pub const SWITCHES: &[Switch] = &[
-    ("inlining", |config| config.inlining(false)),
-    ("known-targets", |config| config.known_targets(false)),
-    ("guarded-calls", |config| config.guarded_calls(false)),
     ("redundancy-elimination", |config| config.redundancy_elimination(false)),
     ("scalar-replacement", |config| config.scalar_replacement(false)),
     ("inline-bulk", |config| config.inline_bulk_operations(false)),
     ("fold-allocations", |config| config.fold_allocations(false)),
     ("elide-barriers", |config| config.elide_barriers(false)),
     ("stack-watermark", |config| config.stack_watermark(false)),
+    ("inlining", |config| config.inlining(false)),
+    ("known-and-guarded-calls", |config| config.known_targets(false).guarded_calls(false)),
 ];
 
 /// How a module is run.
