@@ -102,6 +102,7 @@ pub struct Config {
     pub(crate) memory64_reservation: u64,
     pub(crate) backtraces: bool,
     pub(crate) stack_watermark: bool,
+    pub(crate) huge_pages: bool,
     pub(crate) backtrace_details: WasmBacktraceDetails,
 }
 
@@ -138,6 +139,7 @@ impl Default for Config {
             memory64_reservation: 64 << 30,
             backtraces: true,
             stack_watermark: true,
+            huge_pages: true,
             backtrace_details: WasmBacktraceDetails::default(),
             cache: None,
             compilation: Compilation::Eager,
@@ -193,6 +195,14 @@ impl Config {
     /// on. Interpreted code never does; nor do collectors that have no young objects.
     pub fn stack_watermark(&mut self, enable: bool) -> &mut Self {
         self.stack_watermark = enable;
+        self
+    }
+
+    /// Whether the system is asked to back a GC heap with huge pages from its fifth MiB on. Default on. It takes effect where the system grants
+    /// them on request (on Linux, `madvise` or `always` in `/sys/kernel/mm/transparent_hugepage/enabled`); a heap then has fewer page faults, and up
+    /// to 2 MiB more of resident memory.
+    pub fn huge_pages(&mut self, enable: bool) -> &mut Self {
+        self.huge_pages = enable;
         self
     }
 

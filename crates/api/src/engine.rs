@@ -184,8 +184,8 @@ impl Engine {
     }
 
     pub(crate) fn store_config(&self) -> StoreConfig {
-        let Config { heap, max_wasm_stack, backtraces, stack_watermark, .. } = self.inner.config;
-        StoreConfig { heap, max_wasm_stack, backtraces, stack_watermark }
+        let Config { heap, max_wasm_stack, backtraces, stack_watermark, huge_pages, .. } = self.inner.config;
+        StoreConfig { heap, max_wasm_stack, backtraces, stack_watermark, huge_pages }
     }
 
     /// Whether backtraces look for source positions.

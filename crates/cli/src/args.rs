@@ -294,6 +294,10 @@ pub(crate) struct DevArgs {
     #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
     pub(crate) no_stack_watermark: bool,
 
+    /// Do not ask the system for huge pages for the GC heap
+    #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
+    pub(crate) no_huge_pages: bool,
+
     /// Generate code without optimising it
     #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
     pub(crate) no_optimize: bool,
@@ -511,6 +515,7 @@ impl EngineArgs {
             .memory_init_cow(!self.no_memory_cow)
             .zeal(self.dev.zeal)
             .stack_watermark(!self.dev.no_stack_watermark)
+            .huge_pages(!self.dev.no_huge_pages)
             .optimize(!self.dev.no_optimize)
             .elide_barriers(!self.dev.no_elision);
         if self.dev.no_signals {

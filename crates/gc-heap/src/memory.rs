@@ -28,6 +28,11 @@ pub const RESERVATION_BYTES: u64 = 1 << 32;
 /// Unmapped bytes after the reservation: a 32-bit offset plus a constant below `GUARD_BYTES - 16` never leaves it.
 pub const GUARD_BYTES: u64 = 1 << 20;
 
+/// Size of a huge page on the systems that have them.
+const HUGE_PAGE: u64 = 2 << 20;
+/// Below this offset no huge pages are asked for: clearing one costs more than the few pages that a small heap touches.
+const HUGE_PAGES_FROM: u64 = 4 << 20;
+
 const NULL_PAGE: u64 = NULL_PAGE_BYTES as u64;
 
 /// Bytes before and after the reservation that are filled with [`CANARY`] in builds that attack heaps.
@@ -78,6 +83,8 @@ pub struct HeapMemory {
     /// What `usable` may become.
     max_usable: u64,
     page: u64,
+    /// Whether the system is asked for huge pages.
+    huge_pages: bool,
     backing: Backing,
     /// The side tables, which grow with the heap.
     side: SideMemory,
@@ -147,6 +154,7 @@ impl HeapMemory {
             accessible: 0,
             max_usable: RESERVATION_BYTES - NULL_PAGE,
             page: rustix::param::page_size() as u64,
+            huge_pages: false,
             backing: Backing::Mapped,
             side: SideMemory::none(),
             injector: Injector::default(),
@@ -253,6 +261,7 @@ impl HeapMemory {
             accessible: 0,
             max_usable,
             page: 4096,
+            huge_pages: false,
             backing: Backing::Vec(layout),
             side: SideMemory::none(),
             injector: Injector::default(),
@@ -316,10 +325,32 @@ impl HeapMemory {
             };
             changed.map_err(|e| MemoryError(format!("cannot commit {size} bytes of a GC heap: {e}")))?;
             self.accessible = end - NULL_PAGE;
+            if self.huge_pages {
+                self.ask_for_huge_pages(open, end);
+            }
         }
         self.side.commit_to(end)?;
         self.usable = end - NULL_PAGE;
         Ok(())
+    }
+
+    /// Whether the system is asked to back what is committed from now on, beyond the first [`HUGE_PAGES_FROM`] bytes, with huge pages where it has
+    /// them: far fewer page faults, and fewer misses of the processor's address cache, for up to 2 MiB more of resident memory. Off at first.
+    pub fn set_huge_pages(&mut self, enable: bool) {
+        self.huge_pages = enable;
+    }
+
+    /// A wish: what the system makes of it changes nothing that can be seen.
+    fn ask_for_huge_pages(&self, start: u64, end: u64) {
+        // Up to the next boundary, so that pages committed in small steps become part of one, too.
+        let (start, end) = (start.max(HUGE_PAGES_FROM), end.next_multiple_of(HUGE_PAGE).min(RESERVATION_BYTES));
+        if start < end {
+            // SAFETY: the range is part of the reservation, and advice of this kind changes neither its contents nor access to it.
+            let _ = unsafe {
+                let at = self.base.add(start as usize);
+                rustix::mm::madvise(at.cast(), (end - start) as usize, rustix::mm::Advice::LinuxHugepage)
+            };
+        }
     }
 
     /// Takes away access to what is not committed: in memory that was used before, more may be accessible. Afterwards every access beyond
@@ -344,12 +375,12 @@ impl HeapMemory {
     }
 
     /// Gives the whole pages of `[start, end)` back to the system; they read as zero afterwards. What lies outside the
-    /// committed part is left alone.
-    pub fn decommit(&mut self, start: u64, end: u64) {
+    /// committed part is left alone. Answers how many bytes that was.
+    pub fn decommit(&mut self, start: u64, end: u64) -> u64 {
         let end = end.min(self.committed_end()) / self.page * self.page;
-        let Some(start) = start.max(NULL_PAGE).checked_next_multiple_of(self.page) else { return };
+        let Some(start) = start.max(NULL_PAGE).checked_next_multiple_of(self.page) else { return 0 };
         if start >= end {
-            return;
+            return 0;
         }
         // SAFETY: `[start, end)` is committed, and `&mut self` proves that nobody looks at it.
         unsafe {
@@ -363,6 +394,7 @@ impl HeapMemory {
                 at.write_bytes(0, size);
             }
         }
+        end - start
     }
 
     /// Makes the memory as good as new, side tables included: nothing is committed, everything is zero. The first `keep` bytes of
@@ -402,6 +434,7 @@ impl HeapMemory {
             accessible: 0,
             max_usable: 0,
             page: self.page,
+            huge_pages: false,
             backing: Backing::None,
             side: SideMemory::none(),
             injector: Injector::default(),

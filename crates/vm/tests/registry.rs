@@ -123,8 +123,13 @@ fn threads_register_and_unregister_while_others_look_up() {
                 let (weak, fixed) = (&weak, &fixed);
                 scope.spawn(move || {
                     let heap = HeapConfig { initial: 1 << 20, max: 1 << 24, sizing: SizingPolicy::Growing, zeal: 0 };
-                    let config =
-                        StoreConfig { heap, max_wasm_stack: 128 << 10, backtraces: true, stack_watermark: true };
+                    let config = StoreConfig {
+                        heap,
+                        max_wasm_stack: 128 << 10,
+                        backtraces: true,
+                        stack_watermark: true,
+                        huge_pages: true,
+                    };
                     for round in 0..ROUNDS {
                         let n = t * ROUNDS + round;
                         let wat = format!(

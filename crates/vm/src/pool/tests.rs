@@ -24,8 +24,11 @@ fn pooled(change: impl FnOnce(&mut PoolConfig)) -> Arc<Runtime> {
 
 fn store(runtime: &Arc<Runtime>) -> Store {
     let heap = HeapConfig { initial: 1 << 20, max: 1 << 24, sizing: SizingPolicy::Growing, zeal: 0 };
-    Store::new(runtime, StoreConfig { heap, max_wasm_stack: 256 << 10, backtraces: true, stack_watermark: false })
-        .unwrap()
+    Store::new(
+        runtime,
+        StoreConfig { heap, max_wasm_stack: 256 << 10, backtraces: true, stack_watermark: false, huge_pages: true },
+    )
+    .unwrap()
 }
 
 fn module(runtime: &Arc<Runtime>, wat: &str) -> Arc<LoadedModule> {

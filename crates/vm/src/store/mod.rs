@@ -61,6 +61,8 @@ pub struct StoreConfig {
     pub backtraces: bool,
     /// Whether collections of young objects leave out frames that have nothing new for them.
     pub stack_watermark: bool,
+    /// Whether the system is asked for huge pages for a heap that is not small ([`HeapMemory::set_huge_pages`]).
+    pub huge_pages: bool,
 }
 
 /// A store. It may move in memory except while a call is in progress; replacing it during one (through
@@ -412,7 +414,9 @@ impl StoreState {
                 return Err(MemoryError(format!("a GC heap of {first} bytes was refused by the limiter")));
             }
         }
-        let memory = self.heap_memory.take().ok_or_else(|| MemoryError("the GC heap could not be made".into()))?;
+        let memory = self.heap_memory.take();
+        let mut memory = memory.ok_or_else(|| MemoryError("the GC heap could not be made".into()))?;
+        memory.set_huge_pages(self.config.huge_pages);
         let runtime = &self.runtime;
         let config = HeapConfig { max: self.config.heap.max.min(runtime.allocator().max_heap()), ..self.config.heap };
         // SAFETY: the field's address is valid as long as the store, and so longer than its heap; Rust code reaches it
