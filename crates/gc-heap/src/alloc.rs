@@ -1,8 +1,8 @@
 //! Allocation out of line, and collections.
 //!
 //! A request goes the cheapest way that serves it: the current bump region; the collector's slow path; growth, when what
-//! lived after the last collection leaves too little even in an empty heap; a collection; growth to fit; a collection of
-//! last resort; out of memory.
+//! lived after the last collection leaves too little even in an empty heap; growth in the place of a collection of the whole heap,
+//! when partial ones are possible; a collection; growth to fit; a collection of last resort; out of memory.
 
 use crate::layout::OBJECT_ALIGN;
 use crate::{
@@ -21,6 +21,7 @@ impl Heap {
     /// [`AllocError`].
     pub fn alloc(&mut self, ty: TypeId, length: u32, roots: &mut dyn RootSet) -> Result<GcRef, AllocError> {
         self.usable()?;
+        self.stats.requests += 1;
         let entry = match self.types.space().entry(ty.0) {
             Ok(entry) => entry,
             Err(found) => return Err(self.set_corrupted(found).into()),
@@ -110,6 +111,9 @@ impl Heap {
         {
             return Ok(at);
         }
+        if let Some(at) = self.put_off_whole(size)? {
+            return Ok(at);
+        }
         self.collect(Cause::AllocationFailure, roots)?;
         loop {
             if let Some(at) = self.bump_or_slow(size)? {
@@ -124,6 +128,20 @@ impl Heap {
             Some(at) => Ok(at),
             None => Err(self.out_of_memory(size)),
         }
+    }
+
+    /// Grows the heap for as long as that puts off a collection of the whole heap which sizing finds too early. Answers a place for
+    /// `size` bytes if there is one then; else a partial collection comes next.
+    fn put_off_whole(&mut self, size: u32) -> Result<Option<u32>, HeapCorrupted> {
+        let mut grown = false;
+        while let Some(bytes) = self.collector.as_ref().and_then(|collector| collector.whole_for_want_of_room(self)) {
+            let space = self.space();
+            match self.sizing.instead_of_whole(self.capacity, self.live, bytes, space, Instant::now()) {
+                Some(to) if self.resize(to)? => grown = true,
+                _ => break,
+            }
+        }
+        if grown { self.bump_or_slow(size) } else { Ok(None) }
     }
 
     /// Allocates as compiled code does.
@@ -195,6 +213,14 @@ impl Heap {
         let (started, capacity) = (Instant::now(), self.capacity);
         self.emit(|| Event::CollectionStart { cause, capacity, at: started });
         let report = self.with_collector(|collector, heap| collector.collect(heap, cause, roots))?;
+        if self.config.zeal == 0
+            && (cause == Cause::Explicit || self.sizing.gives_back(&report, self.space(), Instant::now()))
+        {
+            self.with_collector(|collector, heap| {
+                collector.give_back(heap);
+                Ok(())
+            })?;
+        }
         let pause = started.elapsed();
         self.live = report.bytes_after;
         self.stats.collections += 1;

@@ -59,6 +59,9 @@ pub struct CollectionReport {
     /// Whether the collection would have come at this time in a larger heap too (a nursery of fixed size was full, or a
     /// share of what lived was promoted): then its pause is no reason for growth.
     pub would_recur: bool,
+    /// The capacity in which the collector could work as it is meant to, with a nursery of the size that it found right, say;
+    /// 0 when it does already. A heap that may grow does so at once.
+    pub wanted: u64,
 }
 
 /// Space figures for sizing, statistics and limits.
@@ -132,8 +135,21 @@ pub trait Collector: Send {
         roots: &mut dyn RootSet,
     ) -> Result<CollectionReport, HeapCorrupted>;
 
+    /// Bytes that the next collection for want of room would look at, when it is of the whole heap only because memory is short:
+    /// a larger heap would have a partial one in its place, or none. Sizing decides whether to grow instead.
+    fn whole_for_want_of_room(&self, heap: &Heap) -> Option<u64> {
+        let _ = heap;
+        None
+    }
+
     /// Tells the collector that [`Heap::capacity`] changed; it may use the room at once.
     fn resized(&mut self, heap: &mut Heap);
+
+    /// Gives memory that holds no object back to the system ([`Heap::give_back`]), in large pieces; called right after a collection of the
+    /// whole heap, when sizing finds that much is idle or the host has asked for the collection.
+    fn give_back(&mut self, heap: &mut Heap) {
+        let _ = heap;
+    }
 
     /// Space figures.
     fn space(&self, heap: &Heap) -> Space;

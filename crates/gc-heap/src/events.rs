@@ -226,6 +226,10 @@ pub struct GcStats {
     pub pause_max: Duration,
     /// Largest committed heap size, in bytes.
     pub peak_committed: u64,
+    /// Bytes of idle memory given back to the system. They stay committed: the system has them again when they are touched.
+    pub bytes_given_back: u64,
+    /// Allocations that came to the heap: the host's, and those that compiled code could not serve itself.
+    pub requests: u64,
     /// What the barrier programs did, in the order of [`Barriers::PLACES`](crate::Barriers::PLACES): on behalf of the host, and of
     /// compiled code that counts.
     pub barriers: [BarrierCount; NUM_PROGRAMS],

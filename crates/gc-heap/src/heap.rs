@@ -117,6 +117,8 @@ pub trait GrowthLimiter: Send {
 pub const MAX_INLINE_LIMIT: u32 = 64 << 10;
 /// Largest capacity of a heap.
 pub const MAX_CAPACITY: u64 = RESERVATION_BYTES - NULL_PAGE_BYTES as u64 - MAX_INLINE_LIMIT as u64;
+/// Idle memory of less than that many bytes in one piece is kept.
+pub const LEAST_GIVEN_BACK: u32 = 1 << 20;
 /// Smallest initial capacity, unless the maximum is lower.
 const MIN_INITIAL: u64 = 256 << 10;
 /// What freed memory is filled with under zeal. As a reference it is misaligned, as a type word it names no type.
@@ -495,6 +497,13 @@ impl Heap {
             let end = u64::from(end).min(self.memory.committed_end());
             // Outside the committed part there is nothing to poison.
             let _ = self.memory.fill(start, end.saturating_sub(u64::from(start)), POISON);
+        }
+    }
+
+    /// Gives the idle memory in `[start, end)`, which holds no object, back to the system, if it is worth the call. It stays committed.
+    pub fn give_back(&mut self, start: u32, end: u32) {
+        if end.saturating_sub(start) >= LEAST_GIVEN_BACK {
+            self.stats.bytes_given_back += self.memory.decommit(start.into(), end.into());
         }
     }
 

@@ -46,8 +46,8 @@ mod words;
 pub use collector::{AllocOutcome, AllocRequest, Cause, CollectionReport, Collector, Space};
 pub use events::{Event, EventSink, GcStats, Phase, PhaseTimer};
 pub use heap::{
-    AllocError, BadReference, GrowthLimiter, Heap, HeapConfig, HeapCorrupted, MAX_CAPACITY, MAX_INLINE_LIMIT,
-    SizingPolicy,
+    AllocError, BadReference, GrowthLimiter, Heap, HeapConfig, HeapCorrupted, LEAST_GIVEN_BACK, MAX_CAPACITY,
+    MAX_INLINE_LIMIT, SizingPolicy,
 };
 pub use host_table::{HostId, HostTable};
 #[cfg(feature = "inject")]

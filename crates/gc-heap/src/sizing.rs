@@ -1,6 +1,6 @@
 //! How large a heap is: a policy apart from the collector.
 //!
-//! Two rules decide after a collection, both for [`SizingPolicy::Growing`], and both only ever enlarge the heap:
+//! Three rules decide, all for [`SizingPolicy::Growing`], and all only ever enlarge the heap; after a collection:
 //!
 //! - *Live rule*: what a collector can use of the capacity becomes at least [`LIVE_FACTOR`] times what lives. Half of
 //!   a semi-space heap is unusable at any time, so the rule asks the collector's [`Space`] figures what share is.
@@ -10,9 +10,20 @@
 //!   counting), it stops until the live data has doubled: a larger heap than the cache has its price too. Collections
 //!   that a larger heap would have had as well ([`CollectionReport::would_recur`]) do not count.
 //!
+//! And before a collection of the whole heap that a collector with generations would have for want of room only:
+//!
+//! - *Delay rule*: when it would come so soon after the one before that both with the program between them spend more than
+//!   [`MAX_SHARE`] of the time collecting, the heap grows instead, up to [`DELAY_FACTOR`] times what lived then and [`TIME_ROOM`]. A heap that fills for the first time, with what will live for long,
+//!   is else collected at each doubling, to no end. The pause is foreseen from what the last one took for each byte.
+//!
+//! What a collector says it needs for itself ([`CollectionReport::wanted`]) it gets at once, unless the heap is fixed.
+//!
 //! [`SizingPolicy::Adaptive`] has a rule of its own, in [`crate::balance`]. A collection of a part of the heap
 //! ([`CollectionReport::partial`]) says nothing of what lives, so rules that ask for that wait for one that does; to them the
 //! time in between, partial collections included, is the program's.
+//!
+//! *Idle memory goes back to the system* after a collection of the whole heap that left far less than there was room for, unless the heap is fixed: what lived
+//! has died, and may not come back. Since it may, this is done no more often than costs a hundredth of the time.
 //!
 //! When an object does not fit after a collection, every policy grows the heap just enough.
 
@@ -25,13 +36,25 @@ const LIVE_FACTOR: f64 = 2.0;
 /// Usable space that the time rule may ask for: a multiple of live bytes, and room that is worth having whatever lives.
 const TIME_FACTOR: f64 = 3.0;
 const TIME_ROOM: f64 = (16 << 20) as f64;
+/// The same multiple for the delay rule: two thirds of the capacity that a semi-space heap may have for the same live bytes.
+const DELAY_FACTOR: f64 = 4.0;
 /// Share of time in collections above which the heap grows.
 const MAX_SHARE: f64 = 0.08;
+/// Seconds that a collection of the whole heap takes for each byte in use, until one has been seen.
+const SECONDS_PER_BYTE: f64 = 3e-9;
 /// What a doubling must make of the share to count as a success.
 const IMPROVEMENT: f64 = 0.8;
 /// Doublings in a row without success after which there are no more. One is not enough: objects that live just a little longer
 /// than the room lasts survive in twice the room, too.
 const FUTILE: u32 = 2;
+/// Idle memory is kept below this, and below [`IDLE_FACTOR`] times what lives.
+const IDLE_BYTES: u64 = 32 << 20;
+const IDLE_FACTOR: u64 = 4;
+/// Seconds that must pass for each byte given back: a hundred times what it takes the system to provide it again, a quarter of a microsecond a
+/// page of 4 KiB.
+const SECONDS_PER_BYTE_GIVEN: f64 = 100.0 * 0.25e-6 / 4096.0;
+/// A collection with that many bytes in use tells what one takes for each.
+const TELLING_BYTES: u64 = 256 << 10;
 /// Capacities are multiples of this.
 pub(crate) const GRAIN: u64 = 64 << 10;
 
@@ -70,6 +93,11 @@ pub(crate) struct Sizing {
     /// The adaptive rule's rates, and what lived after the collection before.
     balance: Balance,
     live: u64,
+    /// When the last collection of the whole heap ended, or the heap began, and what such a one takes for each byte in use, in seconds.
+    whole_since: Instant,
+    whole_per_byte: f64,
+    /// When idle memory was last given back, or the heap began.
+    given_since: Instant,
 }
 
 impl Sizing {
@@ -84,6 +112,9 @@ impl Sizing {
             doubled: None,
             balance: Balance::default(),
             live: 0,
+            whole_since: Instant::now(),
+            whole_per_byte: SECONDS_PER_BYTE,
+            given_since: Instant::now(),
         }
     }
 
@@ -103,10 +134,19 @@ impl Sizing {
     ) -> u64 {
         let mutator = started.saturating_duration_since(self.mutator_since);
         self.mutator_since = started + pause;
+        if !report.partial {
+            self.whole_since = self.mutator_since;
+            // The fixed part of a collection that finds next to nothing says nothing of larger ones.
+            if report.bytes_before >= TELLING_BYTES {
+                self.whole_per_byte = pause.as_secs_f64() / report.bytes_before as f64;
+            }
+        }
         if self.policy == SizingPolicy::Fixed {
             return capacity;
         }
-        let usable = ((space.used + space.free) as f64 / capacity.max(1) as f64).clamp(0.25, 1.0);
+        let capacity_before = capacity;
+        let capacity = capacity.max(report.wanted.next_multiple_of(GRAIN).min(self.max));
+        let usable = usable_share(capacity_before, space);
         let own_choice = !matches!(cause, Cause::Zeal | Cause::Explicit);
         if self.policy == SizingPolicy::Adaptive {
             if report.partial {
@@ -131,13 +171,50 @@ impl Sizing {
                 self.unavoidable += mutator + pause;
             } else {
                 self.times.add(pause, mutator + core::mem::take(&mut self.unavoidable));
-                let most = ((report.bytes_after as f64 * TIME_FACTOR + TIME_ROOM) / usable) as u64;
+                let most = most_for_time(report.bytes_after, usable);
                 if capacity < most && self.wants_double(report.bytes_after) {
                     target = target.max(capacity.saturating_mul(2).min(most));
                 }
             }
         }
         target.max(capacity).next_multiple_of(GRAIN).min(self.max).max(capacity)
+    }
+
+    /// The capacity to have instead of collecting the whole heap, `bytes` of which are in use, now; `None` when the time for it
+    /// has come, or the heap is large enough for the `live` bytes found last.
+    pub(crate) fn instead_of_whole(
+        &self,
+        capacity: u64,
+        live: u64,
+        bytes: u64,
+        space: Space,
+        now: Instant,
+    ) -> Option<u64> {
+        if self.policy != SizingPolicy::Growing {
+            return None;
+        }
+        let pause = bytes as f64 * self.whole_per_byte;
+        let since = now.saturating_duration_since(self.whole_since).as_secs_f64();
+        if pause <= MAX_SHARE * (pause + since) {
+            return None;
+        }
+        let most = ((live as f64 * DELAY_FACTOR + TIME_ROOM) / usable_share(capacity, space)) as u64;
+        let next = (2 * capacity).min(most).next_multiple_of(GRAIN).min(self.max);
+        (next > capacity).then_some(next)
+    }
+
+    /// Whether idle memory is to be given back, after a collection.
+    pub(crate) fn gives_back(&mut self, report: &CollectionReport, space: Space, now: Instant) -> bool {
+        if self.policy == SizingPolicy::Fixed || report.partial {
+            return false;
+        }
+        let idle = space.committed.saturating_sub(space.used);
+        let waited = now.saturating_duration_since(self.given_since).as_secs_f64();
+        let given = idle > IDLE_BYTES.max(IDLE_FACTOR * space.used) && waited > idle as f64 * SECONDS_PER_BYTE_GIVEN;
+        if given {
+            self.given_since = now;
+        }
+        given
     }
 
     fn wants_double(&mut self, live: u64) -> bool {
@@ -174,6 +251,16 @@ impl Sizing {
         let next = enough.max(capacity + step).next_multiple_of(GRAIN).min(self.max);
         (next > capacity).then_some(next)
     }
+}
+
+/// What part of the capacity a collector can use for objects.
+fn usable_share(capacity: u64, space: Space) -> f64 {
+    ((space.used + space.free) as f64 / capacity.max(1) as f64).clamp(0.25, 1.0)
+}
+
+/// The largest capacity that time alone is a reason for.
+fn most_for_time(live: u64, usable: f64) -> u64 {
+    ((live as f64 * TIME_FACTOR + TIME_ROOM) / usable) as u64
 }
 
 #[cfg(test)]
@@ -321,6 +408,85 @@ mod tests {
         // Full collections that take half of the time: the time rule grows the heap until they take less, or it is large for what lives.
         let growing = generations(SizingPolicy::Growing, 4 * MB, 1, 100);
         assert_eq!(growing[399], 3 * MB + 16 * MB);
+    }
+
+    /// A heap in which nothing has been found to live yet: how long after its beginning a collection of the whole heap may come.
+    #[test]
+    fn whole_collections_wait_while_growth_is_cheap() {
+        let ask = |s: &Sizing, capacity: u64, live: u64, bytes: u64, ms: u64| {
+            let space = Space { used: bytes, free: capacity - bytes, committed: capacity };
+            s.instead_of_whole(capacity, live, bytes, space, s.whole_since + Duration::from_millis(ms))
+        };
+        let mut s = sizing(SizingPolicy::Growing);
+        // 4 MiB take 12.6 ms at the rate assumed: 8 % of 157 ms.
+        assert_eq!(ask(&s, 5 * MB, 0, 4 * MB, 144), Some(10 * MB));
+        assert_eq!(ask(&s, 5 * MB, 0, 4 * MB, 145), None);
+        // Up to the bound, then to the maximum.
+        assert_eq!(ask(&s, 10 * MB, 0, 9 * MB, 0), Some(16 * MB));
+        assert_eq!(ask(&s, 16 * MB, 0, 15 * MB, 0), None);
+        assert_eq!(ask(&s, 40 * MB, 10 * MB, 39 * MB, 0), Some(56 * MB));
+        assert_eq!(ask(&s, 50 * MB, 30 * MB, 49 * MB, 0), Some(64 * MB));
+        assert_eq!(ask(&s, 64 * MB, 30 * MB, 63 * MB, 0), None);
+        // One that took 10 ms for 1 MiB: 40 ms for 4 MiB, 8 % of 500 ms; counted from its end.
+        let report = CollectionReport { bytes_before: MB, ..Default::default() };
+        let (started, space) = (s.whole_since + Duration::from_secs(1), Space { free: MB, ..Space::default() });
+        s.after_collection(MB, Cause::Explicit, &report, space, started, Duration::from_millis(10));
+        assert_eq!(s.whole_since, started + Duration::from_millis(10));
+        assert_eq!(ask(&s, 5 * MB, 0, 4 * MB, 459), Some(10 * MB));
+        assert_eq!(ask(&s, 5 * MB, 0, 4 * MB, 461), None);
+        // A partial one changes nothing.
+        let since = s.whole_since;
+        let report = CollectionReport { partial: true, ..report };
+        s.after_collection(
+            MB,
+            Cause::AllocationFailure,
+            &report,
+            space,
+            since + 2 * Duration::from_secs(1),
+            Duration::ZERO,
+        );
+        assert_eq!((s.whole_since, ask(&s, 5 * MB, 0, 4 * MB, 461)), (since, None));
+        for policy in [SizingPolicy::Fixed, SizingPolicy::Adaptive] {
+            assert_eq!(ask(&sizing(policy), 5 * MB, 0, 4 * MB, 0), None);
+        }
+    }
+
+    #[test]
+    fn what_a_collector_wants_it_gets() {
+        for (policy, expected) in
+            [(SizingPolicy::Fixed, MB), (SizingPolicy::Growing, 4 * MB), (SizingPolicy::Adaptive, 4 * MB)]
+        {
+            for partial in [false, true] {
+                let mut s = sizing(policy);
+                let report = CollectionReport { wanted: 4 * MB - 5, partial, ..Default::default() };
+                let space = Space { free: MB, ..Space::default() };
+                let started = s.mutator_since + Duration::from_secs(1);
+                let mut after = |report, capacity| {
+                    s.after_collection(capacity, Cause::AllocationFailure, report, space, started, Duration::ZERO)
+                };
+                assert_eq!(after(&report, MB), expected, "{policy:?}");
+                assert_eq!(after(&report, 8 * MB), 8 * MB);
+                let report = CollectionReport { wanted: u64::MAX / 2, ..report };
+                assert_eq!(after(&report, 8 * MB) > 8 * MB, policy != SizingPolicy::Fixed);
+            }
+        }
+    }
+
+    #[test]
+    fn idle_memory_is_given_back_now_and_then() {
+        let whole = CollectionReport::default();
+        let space = |used, committed| Space { used, free: committed - used, committed };
+        let mut s = sizing(SizingPolicy::Growing);
+        let after = |s: &Sizing, ms| s.given_since + Duration::from_millis(ms);
+        // 60 MiB cost the system 3.84 ms.
+        assert!(!s.gives_back(&whole, space(4 * MB, 64 * MB), after(&s, 383)));
+        assert!(!s.gives_back(&CollectionReport { partial: true, ..whole }, space(4 * MB, 64 * MB), after(&s, 9000)));
+        assert!(!s.gives_back(&whole, space(13 * MB, 64 * MB), after(&s, 9000)));
+        assert!(!s.gives_back(&whole, space(0, 32 * MB), after(&s, 9000)));
+        assert!(s.gives_back(&whole, space(4 * MB, 64 * MB), after(&s, 385)));
+        // The clock starts anew.
+        assert!(!s.gives_back(&whole, space(4 * MB, 64 * MB), after(&s, 383)));
+        assert!(!sizing(SizingPolicy::Fixed).gives_back(&whole, space(4 * MB, 64 * MB), after(&s, 9000)));
     }
 
     #[test]

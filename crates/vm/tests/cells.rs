@@ -31,7 +31,8 @@ fn store(target: Target) -> (Store, InstanceId) {
     let settings = Settings { target, ..Settings::default() };
     let runtime = Runtime::new(settings, || Box::<cell_sweep::CellSweep>::default()).unwrap();
     let heap = HeapConfig { initial: CAPACITY, max: CAPACITY, sizing: SizingPolicy::Fixed, zeal: 0 };
-    let config = StoreConfig { heap, max_wasm_stack: 512 << 10, backtraces: true, stack_watermark: true };
+    let config =
+        StoreConfig { heap, max_wasm_stack: 512 << 10, backtraces: true, stack_watermark: true, huge_pages: true };
     let mut store = Store::new(&runtime, config).unwrap();
     let module = runtime.compile(&wat::parse_str(MODULE).unwrap()).unwrap();
     let instance = store.instantiate(&module, &[]).unwrap();
@@ -62,6 +63,28 @@ fn cells_are_taken_in_order() {
             assert_eq!(call(&mut store, instance, "new").unwrap(), 42);
         }
         assert!(store.heap().unwrap().stats().collections >= 3);
+    }
+}
+
+/// Compiled code takes cells itself: it comes to the heap when a list is empty, for a piece of memory that is cut into up to 256 cells, and for
+/// the last cells of the heap.
+#[test]
+fn cells_are_taken_inline() {
+    const ROUNDS: u64 = 10_000;
+    for target in [Target::Native, Target::Pulley64] {
+        let (mut store, instance) = store(target);
+        let requests = |store: &mut Store| store.heap().unwrap().stats().requests;
+        let before = requests(&mut store);
+        for _ in 0..ROUNDS {
+            assert_eq!(call(&mut store, instance, "new").unwrap(), 42);
+        }
+        let inline = requests(&mut store) - before;
+        assert!((ROUNDS / 256..=ROUNDS / 100).contains(&inline), "{inline} of {ROUNDS} came to the heap");
+        // Each does when nothing may be taken inline.
+        store.heap().unwrap().mutator_mut().limit = 0;
+        let before = requests(&mut store);
+        assert_eq!(call(&mut store, instance, "new").unwrap(), 42);
+        assert_eq!(requests(&mut store) - before, 1);
     }
 }
 

@@ -60,11 +60,6 @@ pub static SPEC: Spec = Spec {
     inline_limit: INLINE_LIMIT,
 };
 
-/// Idle memory of at least this size is given back to the system after an explicit collection. Other collections keep
-/// theirs: the mutator is about to use it, and touching 128 MiB of fresh pages again in every cycle makes a program of
-/// short-lived objects four times slower.
-const DECOMMIT_BYTES: u32 = 1 << 20;
-
 /// The copying collector's state.
 #[derive(Debug, Default)]
 pub struct Copying {
@@ -132,16 +127,6 @@ impl Copying {
         heap.phases_end(phases);
         Ok(())
     }
-
-    /// Gives idle memory back to the system: all but the current space's part in use.
-    fn decommit_idle(&self, heap: &mut Heap) {
-        let cursor = heap.mutator().cursor;
-        for (start, end) in [(NULL_PAGE_BYTES, self.start), (cursor, crate::top(heap))] {
-            if end.saturating_sub(start) >= DECOMMIT_BYTES {
-                heap.memory_mut().decommit(start.into(), end.into());
-            }
-        }
-    }
 }
 
 impl Collector for Copying {
@@ -173,9 +158,6 @@ impl Collector for Copying {
             // The capacity grew lately and this space is smaller than half of it: the next one will not be.
             self.flip(heap, roots, &mut report)?;
         }
-        if cause == Cause::Explicit {
-            self.decommit_idle(heap);
-        }
         report.bytes_after = self.space(heap).used;
         Ok(report)
     }
@@ -186,6 +168,13 @@ impl Collector for Copying {
         let cursor = heap.close_region().map_or(self.end, |(_, cursor, _)| cursor);
         self.end = end;
         heap.open_region(cursor, end);
+    }
+
+    /// All but the current space's part in use.
+    fn give_back(&mut self, heap: &mut Heap) {
+        let cursor = heap.mutator().cursor;
+        heap.give_back(NULL_PAGE_BYTES, self.start);
+        heap.give_back(cursor, crate::top(heap));
     }
 
     fn space(&self, heap: &Heap) -> Space {

@@ -389,6 +389,10 @@ impl Collector for Drc {
         Ok(report)
     }
 
+    fn give_back(&mut self, heap: &mut Heap) {
+        self.space.give_back(heap);
+    }
+
     fn resized(&mut self, heap: &mut Heap) {
         self.space.resize(crate::top(heap));
     }

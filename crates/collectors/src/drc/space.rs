@@ -12,7 +12,7 @@
 
 use super::extents::Extents;
 use crate::INLINE_LIMIT;
-use heapwright_gc_heap::{Bug, Heap, NULL_PAGE_BYTES, planted};
+use heapwright_gc_heap::{Bug, Heap, LEAST_GIVEN_BACK, NULL_PAGE_BYTES, planted};
 
 /// The smallest gap taken in each pass.
 const GAPS: [u32; 3] = [512, 128, 0];
@@ -132,6 +132,15 @@ impl Space {
             let free = if planted(Bug::OffByOneFree) && cursor > start { cursor - 8 } else { cursor };
             self.young.remove(free, end);
             self.young_bytes += u64::from(cursor - start);
+        }
+    }
+
+    /// Gives the gaps between objects back to the system.
+    pub(super) fn give_back(&self, heap: &mut Heap) {
+        let mut from = NULL_PAGE_BYTES;
+        while let Some((start, end)) = self.live.gap(&self.young, from, self.top, LEAST_GIVEN_BACK) {
+            heap.give_back(start, end);
+            from = end;
         }
     }
 

@@ -1,28 +1,23 @@
 //! The two kinds of collection, step by step.
 
 use super::compact::Compaction;
-use super::geometry::{BASE, PAGE, Span, eden_for, page_up};
+use super::geometry::{BASE, Span, eden_for, page_up};
 use super::mark::Marker;
 use super::pages::Use;
 use super::policy::Found;
+use super::room::is_larger;
 use super::scavenge::{AHEAD, Places, Scavenge};
 use super::{Generational, SPEC};
 use crate::shapes::Shapes;
 use heapwright_gc_heap::{CollectionReport, GcRef, Heap, HeapCorrupted, HostId, Phase, RootSet};
 use std::sync::Arc;
 
-/// Free runs of at least this size go back to the system: what a large object leaves, and everything idle after an explicit
-/// collection. The rest is kept, because the mutator is about to use it.
-const DECOMMIT_BYTES: u32 = 1 << 20;
-
-const _: () = assert!(DECOMMIT_BYTES.is_multiple_of(PAGE));
-
 impl Generational {
     /// Whether another eden is worth promoting everything for.
     fn wants_other_eden(&self) -> bool {
         let (eden, wanted) = (self.young.layout.eden.len(), self.policy.eden);
         let possible = eden_for(self.pages.largest(), wanted);
-        let larger = possible / 2 >= eden || (possible > eden && possible == wanted);
+        let larger = is_larger(possible, eden, wanted);
         let above = self.has_objects_above() && eden_for(self.pages.last(), wanted) >= eden / 2;
         larger || above || wanted <= eden / 2 || self.policy.takes_in_place()
     }
@@ -38,16 +33,18 @@ impl Generational {
         let survivors = self.young.survivors;
         let used = eden.len() + survivors.len();
         let Some(room) = self.room_to_promote(used).filter(|_| !self.young.tight) else { return Ok(false) };
-        let other_eden = self.wants_other_eden();
-        let promote_all = other_eden || self.young.in_place || self.policy.skips_age();
+        let other_eden = !self.policy.survivors_stay() && self.wants_other_eden();
+        let stay = self.policy.survivors_stay();
+        let promote_all = other_eden || self.young.in_place || (!stay && self.policy.skips_age());
         let mut to = self.young.to_space();
         if promote_all {
             to.end = to.start;
         }
         let old = Span::new(room.start, room.start + used);
-        let places = Places { nursery: self.young.layout.whole(), eden, survivors, to, old };
+        let places = Places { nursery: self.young.layout.whole(), eden, survivors, to, old, stay };
 
         let mut phases = heap.phases();
+        let stores = self.remembered.stores();
         let (slots, objects) = self.remembered.take();
         let fresh = core::mem::take(&mut self.large.fresh);
         let types = Arc::clone(heap.types());
@@ -57,11 +54,13 @@ impl Generational {
         let scannable = self.old.used() + 2 * self.large.used();
         let mut scavenge = Scavenge::new(words, shapes, &self.pages, places, scannable);
         phases.enter(Phase::Roots);
+        let mut young_roots = 0;
         // Frames that name old objects only may be left out: what is old stays old.
         roots.for_each_unsettled(&mut |_, root| {
             let Some(at) = root.offset() else { return Ok(true) };
             let (place, settled) = scavenge.root(at)?;
             *root = GcRef::from_raw(place);
+            young_roots += u64::from(!settled);
             Ok(settled)
         })?;
         phases.enter(Phase::Remembered);
@@ -98,11 +97,12 @@ impl Generational {
         let copied = u64::from(promoted.len()) + u64::from(outcome.survivors_end - to.start);
         let (aged, aged_copied) = (survivors.len().into(), outcome.aged_bytes);
         let eden_copied = copied - aged_copied;
-        let found = Found { eden: eden.len().into(), eden_copied, aged, aged_copied };
+        let objects = outcome.objects;
+        let found = Found { eden: eden.len().into(), eden_copied, aged, aged_copied, objects, stores, young_roots };
         report.bytes_copied += copied;
         report.bytes_promoted += u64::from(promoted.len());
         report.objects_visited += outcome.objects;
-        self.remembered.slots = outcome.slots;
+        self.remembered.put_back(outcome.slots);
         self.policy.note_minor(found);
         if other_eden || self.young.in_place || self.policy.takes_in_place() && promote_all {
             self.lay_out(heap, None);
@@ -157,6 +157,7 @@ impl Generational {
         let freed = self.large.sweep(&mut self.pages);
 
         phases.enter(Phase::Compact);
+        let (named, hosts) = (seen.len() as u64, marked.hosts.len());
         let compaction = Compaction::plan(marked.lines, &areas, &self.large, top)?;
         // The roots must be what they were: one that is visited twice would be moved twice.
         let mut seen = seen.into_iter();
@@ -180,9 +181,14 @@ impl Generational {
         self.clean(heap, &freed);
         report.bytes_copied += self.old.used();
         report.full = true;
-        self.policy.note_full(self.settled());
+        // Host values of boxes that are old are not looked for by minor collections.
+        let may_stay = self.large.used() == 0 && hosts == 0;
+        self.policy.note_full(self.settled(), named, may_stay);
         self.ample_eden = 0;
-        self.lay_out(heap, self.retried);
+        if !self.policy.survivors_stay() || !self.lay_out_around(heap) {
+            self.policy.end_stay();
+            self.lay_out(heap, self.retried);
+        }
         heap.phases_end(phases);
         Ok(())
     }
@@ -197,16 +203,10 @@ impl Generational {
             return;
         }
         for span in freed {
-            if span.len() >= DECOMMIT_BYTES && self.pages.at(span.start) == Use::Free {
-                heap.memory_mut().decommit(span.start.into(), span.end.into());
+            // Compaction may have slid objects there.
+            if self.pages.at(span.start) == Use::Free {
+                heap.give_back(span.start, span.end);
             }
-        }
-    }
-
-    /// Gives all idle memory back to the system.
-    pub(super) fn decommit_idle(&self, heap: &mut Heap) {
-        for run in self.pages.runs().filter(|run| run.len() >= DECOMMIT_BYTES) {
-            heap.memory_mut().decommit(run.start.into(), run.end.into());
         }
     }
 }

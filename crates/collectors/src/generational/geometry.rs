@@ -22,10 +22,10 @@ pub(super) const PAGE: u32 = 4096;
 pub(super) const MAX_SMALL: u32 = 64 << 10;
 /// Smallest eden worth two survivor spaces and room for promotion.
 const MIN_EDEN: u32 = 16 << 10;
-/// Size of eden when nothing is known of the program: half of what a present-day core has as second-level cache.
+/// Size of eden when nothing is known of the program: about what a present-day core has as second-level cache.
 pub(super) const FIRST_EDEN: u32 = 1 << 20;
 /// Largest eden: with survivor spaces and room for promotion it takes almost three times as much.
-pub(super) const MAX_EDEN: u32 = 8 << 20;
+pub(super) const MAX_EDEN: u32 = 16 << 20;
 /// Eden is this many times as large as a survivor space. What does not fit is promoted early.
 const EDEN_PER_SURVIVORS: u32 = 4;
 
@@ -93,6 +93,20 @@ impl YoungLayout {
         let top = run.end;
         let eden = Span::new(top - survivors - eden, top - survivors);
         Some(YoungLayout { eden, survivors: [Span::new(eden.start - survivors, eden.start), Span::new(eden.end, top)] })
+    }
+
+    /// The layout at the bottom of `run` whose lower survivor space holds the first `live` bytes, if there is one.
+    pub(super) fn around(run: Span, live: u32, target: u32) -> Option<YoungLayout> {
+        let eden = eden_for(run, target);
+        let survivors = page_up(eden / EDEN_PER_SURVIVORS);
+        if eden < MIN_EDEN || live > survivors {
+            return None;
+        }
+        let eden = Span::new(run.start + survivors, run.start + survivors + eden);
+        Some(YoungLayout {
+            eden,
+            survivors: [Span::new(run.start, eden.start), Span::new(eden.end, eden.end + survivors)],
+        })
     }
 
     /// Bytes that a minor collection must be able to promote when eden and one survivor space are full.

@@ -2,7 +2,7 @@
 //!
 //! **Idea.** Most objects die young. New ones are bump-allocated in *eden*, small enough for the cache. A *minor* collection
 //! copies what lives of eden into a survivor space, and what has survived there once already into old space: an object is
-//! promoted when it has outlived two minor collections. Which of the two it is shows from its address, so an object has
+//! promoted when it has outlived two minor collections (or stays, in a small working set: `policy`). Which of the two it is shows from its address, so an object has
 //! no header word beside its type. Its cost follows what survives, not what was allocated.
 //!
 //! ```text
@@ -53,6 +53,7 @@ mod tests;
 mod verify;
 
 use crate::INLINE_LIMIT;
+use geometry::eden_for;
 use heapwright_gc_heap::{
     AllocOutcome, AllocRequest, AllocSpec, Barriers, BulkBarrier, Cause, Citation, CollectionReport, Collector,
     Elision, Heap, HeapCorrupted, Moves, RootSet, Space, Spec,
@@ -109,6 +110,8 @@ pub static SPEC: Spec = Spec {
 
 /// A heap with room for this many edens beside the objects that are not young has room for one.
 const ROOMY: u64 = 4;
+/// Edens' worth of memory that the nursery takes with what a minor collection must be able to promote, rounded up.
+const WANTED: u64 = 3;
 
 /// The generational collector's state.
 #[derive(Debug)]
@@ -160,7 +163,7 @@ impl Generational {
     /// Whether a collection for `cause` is a full one.
     fn is_full(&mut self, cause: Cause) -> bool {
         let needed = self.young.tight || self.young.short || self.refused.is_some();
-        if self.young.unlogged {
+        if self.young.unlogged || (self.policy.survivors_stay() && self.wants_other_around()) {
             return true;
         }
         match cause {
@@ -231,16 +234,25 @@ impl Collector for Generational {
             (report.would_recur, report.partial) = (chosen, false);
             self.full(heap, roots, eden, &mut report)?;
         }
-        if cause == Cause::Explicit && heap.config().zeal == 0 {
-            self.decommit_idle(heap);
-        }
         // Exact after a full collection.
-        report.bytes_after = self.policy.known_live(self.settled()) + u64::from(self.young.survivors.len());
+        let live = self.policy.known_live(self.settled()) + u64::from(self.young.survivors.len());
+        report.bytes_after = live;
+        if self.young.layout.eden.len() < self.policy.eden / 3 * 2 {
+            report.wanted = 2 * live + WANTED * u64::from(self.policy.eden);
+        }
         Ok(report)
+    }
+
+    fn whole_for_want_of_room(&self, heap: &Heap) -> Option<u64> {
+        let young = self.eden_used(heap).len() + self.young.survivors.len();
+        let short = self.young.tight || self.young.short || self.refused.is_some();
+        let due = !self.young.unlogged && (short || self.room_to_promote(young).is_none());
+        due.then(|| self.settled() + u64::from(young))
     }
 
     fn resized(&mut self, heap: &mut Heap) {
         self.pages.grow_to(crate::top(heap));
+        self.young.short &= self.is_short(eden_for(self.pages.largest(), self.policy.eden));
         if self.eden_used(heap).len() == 0 && self.young.survivors.len() == 0 {
             self.remembered.clear(heap);
             self.large.fresh.clear();
@@ -248,6 +260,10 @@ impl Collector for Generational {
         } else if self.young.tight {
             self.move_on(heap, 0);
         }
+    }
+
+    fn give_back(&mut self, heap: &mut Heap) {
+        self.pages.runs().for_each(|run| heap.give_back(run.start, run.end));
     }
 
     fn space(&self, heap: &Heap) -> Space {

@@ -9,6 +9,12 @@
 //! trial; as long as trials confirm the shortcut, they become rarer. What a wrong guess costs is memory, until the next full
 //! collection.
 //!
+//! **A working set that stays young.** Promotion saves copies, and has a price: each store of a young object into an old one is recorded, whether an
+//! object is old becomes something that the processor cannot predict, and what dead old objects name lives on. Where next to nothing lives, and the
+//! mutator rewrites more than collections copy, or minor collections copy far more than is known to live, a full collection is made whose
+//! survivors are young again; from then on survivors stay in the survivor spaces, as in semi-spaces, until they are too many. Not under a deep
+//! stack, whose frames are left out only when all that they name is old.
+//!
 //! **Full collections instead.** A minor collection takes for alive what dead old objects name: of a queue whose cells were promoted, every
 //! later cell. When a minor collection copies far more than is known to live altogether, a full one does less work. Then some full
 //! ones come in the place of minor ones, until a trial finds otherwise. When it is clear beforehand that the next collection is a full one, the barrier has nothing to do.
@@ -22,12 +28,18 @@ use super::geometry::{FIRST_EDEN, MAX_EDEN};
 /// Bytes copied by a minor collection above which eden does not grow: a few milliseconds.
 const MAX_COPIED: u64 = 4 << 20;
 /// An eden above this size is no larger than half of what lives outside.
-const MODEST_EDEN: u32 = 4 << 20;
+const MODEST_EDEN: u32 = 8 << 20;
 /// Minor collections that one look at eden's size takes in.
 const WINDOW: u32 = 4;
 /// How many times as large the next eden to try is. With twice the size, what lives just a little longer would not be seen
 /// to die.
 const STRIDE: u32 = 4;
+/// Shares of eden, in 1024ths, that survive: below the first, eden becomes smaller; above the second, a larger one is tried. To copy a byte takes some
+/// ten times as long as to allocate one, so what survives a thirtieth of eden takes a quarter of the time.
+const SMALL_SHARE: u64 = 16;
+const LARGE_SHARE: u64 = 40;
+/// By how much less must survive a larger eden, which does not fit the cache as well.
+const WORTHWHILE_SHARE: u64 = 24;
 /// Longest time, in looks, after an eden that was too large until a larger one is tried again.
 const LONGEST_REST: u32 = 64;
 /// Most collections without ageing from one trial to the next.
@@ -36,7 +48,20 @@ const LONGEST_UNAGED: u32 = 32;
 const LONGEST_IN_PLACE: u32 = 16;
 /// Most full collections that come in the place of minor ones from one trial to the next.
 const LONGEST_FULL: u32 = 64;
-/// What a minor collection found, in bytes.
+/// What lives stays young only when it is no more than this part of eden,
+const STAYING_PART: u64 = 8;
+/// when no more roots than this name it,
+const STAYING_ROOTS: u64 = 256;
+/// and when the mutator has made this many entries of the remembered set for each object that a minor collection copied, and for [`STAYING_OBJECTS`] at least, or
+/// a full collection would have been less work.
+const STAYING_STORES: u64 = 2;
+const STAYING_OBJECTS: u64 = 256;
+/// Longest time, in minor collections, from an attempt to keep the working set young that ended to the next.
+const LONGEST_STAY_REST: u32 = 1024;
+/// Minor collections after a full one, or from the beginning, until what lived then tells nothing of what is new: a heap that is being filled is not
+/// taken for one full of dead old objects.
+pub(super) const UNKNOWN: u32 = 5;
+/// What a minor collection found, in bytes unless it says otherwise.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
     /// In eden before.
@@ -47,6 +72,12 @@ pub(super) struct Found {
     pub(super) aged: u64,
     /// Of these, copied.
     pub(super) aged_copied: u64,
+    /// Objects copied.
+    pub(super) objects: u64,
+    /// Entries of the remembered set that the mutator has made.
+    pub(super) stores: u64,
+    /// Roots that name objects which are young still.
+    pub(super) young_roots: u64,
 }
 
 /// Work that is left out for longer and longer while trials confirm that it is useless.
@@ -101,6 +132,32 @@ pub(super) struct Policy {
     full: Shortcut,
     /// Bytes that the last minor collection copied.
     copied: u64,
+    /// Minor collections since the last full one, up to [`UNKNOWN`].
+    minors: u32,
+    stay: Stay,
+}
+
+/// Whether the working set stays young.
+#[derive(Debug)]
+struct Stay {
+    /// It does.
+    active: bool,
+    /// It is to: the next collection is a full one.
+    wanted: bool,
+    /// Minor collections until the next attempt, and how many it will be after another one that ended.
+    rest: u32,
+    next_rest: u32,
+}
+
+impl Stay {
+    fn end(&mut self) {
+        *self = Stay {
+            active: false,
+            wanted: false,
+            rest: self.next_rest,
+            next_rest: (2 * self.next_rest).min(LONGEST_STAY_REST),
+        };
+    }
 }
 
 impl Policy {
@@ -113,6 +170,8 @@ impl Policy {
             in_place: Shortcut::new(LONGEST_IN_PLACE),
             full: Shortcut::new(LONGEST_FULL),
             copied: 0,
+            minors: 0,
+            stay: Stay { active: false, wanted: false, rest: 0, next_rest: 16 },
         }
     }
 
@@ -127,6 +186,23 @@ impl Policy {
         self.without_age.left > 0 || self.in_place.run > 0
     }
 
+    /// Whether survivors stay young.
+    pub(super) fn survivors_stay(&self) -> bool {
+        self.stay.active
+    }
+
+    /// What lives has become old, if it was to stay young.
+    pub(super) fn end_stay(&mut self) {
+        if self.stay.active {
+            self.stay.end();
+        }
+    }
+
+    /// How much may stay young when eden has the size wanted.
+    fn most_to_stay(&self) -> u64 {
+        u64::from(self.eden) / STAYING_PART
+    }
+
     /// Whether the next eden is to become old as it is.
     pub(super) fn takes_in_place(&self) -> bool {
         self.in_place.left > 0
@@ -139,13 +215,22 @@ impl Policy {
 
     /// Whether the next collection is to be a full one because that is less work.
     pub(super) fn takes_full(&self) -> bool {
-        self.full.left > 0
+        self.full.left > 0 || self.stay.wanted
     }
 
-    /// After a full collection that left `live` bytes.
-    pub(super) fn note_full(&mut self, live: u64) {
-        self.lived = live;
+    /// After a full collection that left `live` bytes, of which `roots` roots name some; `may_stay` unless there are objects that cannot
+    /// be young.
+    pub(super) fn note_full(&mut self, live: u64, roots: u64, may_stay: bool) {
+        (self.lived, self.minors) = (live, 0);
         self.full.spend();
+        if self.stay.active || self.stay.wanted {
+            if may_stay && live <= self.most_to_stay() && roots <= STAYING_ROOTS {
+                (self.stay.active, self.stay.wanted) = (true, false);
+                self.full.left = 0;
+            } else {
+                self.stay.end();
+            }
+        }
         if !self.full_is_less() {
             self.full.left = 0;
         }
@@ -153,13 +238,24 @@ impl Policy {
 
     /// Whether a full collection would do far less than the last minor one did. A full one looks at what lives twice.
     fn full_is_less(&self) -> bool {
-        telling(self.copied) && self.copied >= 3 * self.lived
+        let known = self.minors >= UNKNOWN || self.full.run > 0;
+        known && telling(self.copied) && self.copied >= 3 * self.lived
     }
 
     /// After a minor collection.
     pub(super) fn note_minor(&mut self, found: Found) {
-        let Found { eden, eden_copied, aged, aged_copied } = found;
+        let Found { eden, eden_copied, aged, aged_copied, .. } = found;
         self.copied = eden_copied + aged_copied;
+        self.minors = (self.minors + 1).min(UNKNOWN);
+        let rewritten = found.stores >= STAYING_STORES * found.objects.max(STAYING_OBJECTS);
+        self.stay.rest = self.stay.rest.saturating_sub(1);
+        if self.stay.active {
+            if self.copied > self.most_to_stay() || found.young_roots > STAYING_ROOTS {
+                self.stay.end();
+            }
+        } else if self.stay.rest == 0 && self.lived <= self.most_to_stay() {
+            self.stay.wanted = (rewritten && self.minors > 1) || self.full_is_less();
+        }
         self.full.tried(self.full_is_less());
         if self.full.left > 0 {
             // What survived was mostly garbage.
@@ -191,14 +287,14 @@ impl Policy {
         (climb.seen, climb.used, climb.copied) = (0, 0, 0);
         climb.rest = climb.rest.saturating_sub(1);
         match climb.before.take() {
-            Some((eden, before)) if share > before / 4 * 3 => {
+            Some((eden, before)) if share > before / 4 * 3 || share + WORTHWHILE_SHARE > before => {
                 self.eden = eden;
                 climb.rest = climb.next_rest;
                 climb.next_rest = (2 * climb.next_rest).min(LONGEST_REST);
             }
             Some(_) => climb.next_rest = 2,
-            None if share < 16 && self.eden > FIRST_EDEN => self.eden /= 2,
-            None if share > 128 && climb.rest == 0 && self.eden < largest && copied <= MAX_COPIED => {
+            None if share < SMALL_SHARE && self.eden > FIRST_EDEN => self.eden /= 2,
+            None if share > LARGE_SHARE && climb.rest == 0 && self.eden < largest && copied <= MAX_COPIED => {
                 climb.before = Some((self.eden, share));
                 self.eden = (STRIDE * self.eden).min(largest);
             }
@@ -221,12 +317,12 @@ mod tests {
     /// A policy of a heap in which much lives.
     fn grown() -> Policy {
         let mut policy = Policy::new();
-        policy.note_full(64 * MB);
+        policy.note_full(64 * MB, 0, true);
         policy
     }
 
     fn minor(policy: &mut Policy, eden_copied: u64, aged: u64, aged_copied: u64) {
-        policy.note_minor(Found { eden: MB, eden_copied, aged, aged_copied });
+        policy.note_minor(Found { eden: MB, eden_copied, aged, aged_copied, ..Found::default() });
     }
 
     /// Eden after `collections` of which a share of `survival(eden)` survived.
@@ -246,7 +342,7 @@ mod tests {
         let mut policy = grown();
         // A constant amount lives, whatever eden's size.
         climb(&mut policy, 100, |eden| 0.5 * MB as f64 / eden);
-        assert_eq!(policy.eden, 4 * FIRST_EDEN);
+        assert_eq!(policy.eden, MAX_EDEN);
         // Next to nothing survives: back into the cache.
         climb(&mut policy, 100, |_| 0.001);
         assert_eq!(policy.eden, FIRST_EDEN);
@@ -287,6 +383,58 @@ mod tests {
         assert!(!policy.skips_age());
     }
 
+    /// After minor collections that say nothing.
+    fn settled_policy() -> Policy {
+        let mut policy = Policy::new();
+        (0..UNKNOWN).for_each(|_| minor(&mut policy, 0, 0, 0));
+        policy
+    }
+
+    #[test]
+    fn a_small_working_set_that_is_rewritten_stays_young() {
+        let found =
+            Found { eden: MB, objects: 1000, stores: 2000, eden_copied: 30_000, young_roots: 10, ..Found::default() };
+        // Not enough stores; not yet.
+        for (mut policy, other) in [
+            (settled_policy(), Found { stores: 1999, ..found }),
+            (settled_policy(), Found { objects: 1, stores: 511, ..found }),
+            (Policy::new(), found),
+        ] {
+            policy.note_minor(other);
+            assert!(!policy.takes_full(), "{other:?}");
+        }
+        let most = u64::from(FIRST_EDEN) / STAYING_PART;
+        // Too much lives, too many roots, large objects: then there are no more attempts for some time.
+        for (live, roots, may_stay) in [(most + 1, 10, true), (most, 257, true), (most, 10, false)] {
+            let mut policy = settled_policy();
+            policy.note_minor(found);
+            assert!(policy.takes_full() && !policy.survivors_stay());
+            policy.note_full(live, roots, may_stay);
+            assert!(!policy.takes_full() && !policy.survivors_stay());
+            policy.lived = 0;
+            let pause = (1..100).find(|_| {
+                policy.note_minor(found);
+                policy.takes_full()
+            });
+            assert_eq!(pause, Some(16));
+        }
+        let mut policy = settled_policy();
+        policy.note_minor(found);
+        policy.note_full(most, 256, true);
+        assert!(!policy.takes_full() && policy.survivors_stay());
+        // No store is recorded any more.
+        policy.note_minor(Found { stores: 0, ..found });
+        policy.note_full(most, 256, true);
+        assert!(policy.survivors_stay());
+        for other in [Found { young_roots: 257, ..found }, Found { aged: MB, aged_copied: most, ..found }] {
+            let mut policy = settled_policy();
+            policy.note_minor(found);
+            policy.note_full(most, 256, true);
+            policy.note_minor(other);
+            assert!(!policy.survivors_stay(), "{other:?}");
+        }
+    }
+
     #[test]
     fn edens_are_taken_in_place_while_all_survives() {
         let mut policy = grown();
@@ -309,14 +457,19 @@ mod tests {
     #[test]
     fn full_collections_come_where_they_are_less_work() {
         let mut policy = Policy::new();
-        policy.note_full(MB / 32);
+        policy.note_full(MB / 32, 0, false);
+        // A heap that is being filled.
+        for _ in 1..UNKNOWN {
+            minor(&mut policy, MB / 3, 0, 0);
+            assert!(!policy.takes_full());
+        }
         let mut taken = Vec::new();
         for _ in 0..7 {
             // Far more than is known to live.
             minor(&mut policy, MB / 3, 0, 0);
             let mut times = 0;
             while policy.takes_full() {
-                policy.note_full(MB / 32);
+                policy.note_full(MB / 32, 0, false);
                 times += 1;
             }
             taken.push(times);
@@ -325,13 +478,13 @@ mod tests {
         minor(&mut policy, MB / 3, 0, 0);
         assert!(policy.takes_full());
         // It did live.
-        policy.note_full(MB / 3);
+        policy.note_full(MB / 3, 0, false);
         assert!(!policy.takes_full());
         minor(&mut policy, MB / 3, 0, 0);
         assert!(!policy.takes_full());
         // Little that is copied is no reason.
-        policy.note_full(0);
-        minor(&mut policy, MB / 32, 0, 0);
+        policy.note_full(0, 0, false);
+        minor(&mut policy, MB / 64, 0, 0);
         assert!(!policy.takes_full());
     }
 
@@ -339,7 +492,7 @@ mod tests {
     fn what_was_promoted_is_not_known_to_live() {
         let mut policy = Policy::new();
         assert_eq!(policy.known_live(5 * MB), 0);
-        policy.note_full(2 * MB);
+        policy.note_full(2 * MB, 0, true);
         assert_eq!(policy.known_live(6 * MB), 2 * MB);
         assert_eq!(policy.known_live(MB), MB);
     }

@@ -113,13 +113,21 @@ pub(super) struct Remembered {
     buffer: Vec<u32>,
     pub(super) slots: Vec<u32>,
     pub(super) objects: Vec<u32>,
+    /// How many of the slots the last minor collection put back; the mutator has stored into the others since.
+    kept: usize,
     /// Number of entries at which duplicates are looked for.
     tidy_at: usize,
 }
 
 impl Remembered {
     pub(super) fn new() -> Remembered {
-        Remembered { buffer: vec![0; BUFFER_WORDS], slots: Vec::new(), objects: Vec::new(), tidy_at: TIDY_ENTRIES }
+        Remembered {
+            buffer: vec![0; BUFFER_WORDS],
+            slots: Vec::new(),
+            objects: Vec::new(),
+            kept: 0,
+            tidy_at: TIDY_ENTRIES,
+        }
     }
 
     /// Gives the mutator an empty buffer.
@@ -178,8 +186,20 @@ impl Remembered {
         (core::mem::take(&mut self.slots), core::mem::take(&mut self.objects))
     }
 
+    /// Puts slots back whose referents stay young.
+    pub(super) fn put_back(&mut self, slots: Vec<u32>) {
+        self.kept = slots.len();
+        self.slots = slots;
+    }
+
+    /// Entries that the mutator has made since the last collection.
+    pub(super) fn stores(&self) -> u64 {
+        (self.slots.len() + self.objects.len()).saturating_sub(self.kept) as u64
+    }
+
     /// Forgets everything: there is no young object.
     pub(super) fn clear(&mut self, heap: &mut Heap) {
+        self.kept = 0;
         self.slots.clear();
         self.objects.clear();
         self.tidy_at = TIDY_ENTRIES;

@@ -1,6 +1,6 @@
 //! Finding room: for the nursery, for large objects, and in a tight heap.
 
-use super::geometry::{Span, YoungLayout, page_up};
+use super::geometry::{Span, YoungLayout, eden_for, page_up};
 use super::pages::Use;
 use super::remember::{NURSERY_SIZE, NURSERY_START, OLD_BOUND};
 use super::{Generational, geometry};
@@ -66,7 +66,7 @@ impl Generational {
             Some(eden) => (YoungLayout::only_eden(eden), false, true),
             None => self.usual_layout(),
         };
-        let short = layout.eden.len() < self.ample_eden.min(self.policy.eden) / 4;
+        let short = self.is_short(layout.eden.len());
         self.ample_eden = self.ample_eden.max(layout.eden.len());
         self.young =
             Young { layout, tight, in_place, unlogged: false, short, current: 0, survivors: layout.survivors[0] };
@@ -76,6 +76,37 @@ impl Generational {
             self.pages.release(kept);
         }
         self.open_eden(heap);
+    }
+
+    /// After a full collection: lays the young generation out around what lives, which is young then; answers whether that was possible.
+    pub(super) fn lay_out_around(&mut self, heap: &mut Heap) -> bool {
+        let live = match *self.old.segments() {
+            [] => Span::new(geometry::BASE, geometry::BASE),
+            [one] => one,
+            _ => return false,
+        };
+        let run = Span::new(live.start, self.pages.free_after(live.end).end);
+        let Some(layout) = YoungLayout::around(run, live.len(), self.policy.eden) else { return false };
+        heap.close_region();
+        self.pages.release(Span::new(live.start, page_up(live.end)));
+        self.old.replace(Vec::new());
+        self.ample_eden = layout.eden.len();
+        self.young = Young { layout, survivors: live, ..Young::default() };
+        self.pages.claim(self.young.pages(), Use::Young);
+        self.open_eden(heap);
+        true
+    }
+
+    /// Whether another eden than the one that [`lay_out_around`](Self::lay_out_around) has made is worth a full collection.
+    pub(super) fn wants_other_around(&self) -> bool {
+        let (whole, eden, wanted) = (self.young.layout.whole(), self.young.layout.eden.len(), self.policy.eden);
+        let possible = eden_for(Span::new(whole.start, self.pages.free_after(whole.end).end), wanted);
+        is_larger(possible, eden, wanted) || wanted <= eden / 2
+    }
+
+    /// Whether an eden of that size is a mere remnant of what it was.
+    pub(super) fn is_short(&self, eden: u32) -> bool {
+        eden < self.ample_eden.min(self.policy.eden) / 4
     }
 
     /// An eden that can become old as it is, right behind the last old object, so that old space stays in one piece. There
@@ -200,6 +231,11 @@ impl Generational {
         self.refused = Some(size);
         AllocOutcome::Full
     }
+}
+
+/// Whether an eden of `possible` bytes is enough of a gain over one of `eden`, where `wanted` would be best.
+pub(super) fn is_larger(possible: u32, eden: u32, wanted: u32) -> bool {
+    possible / 2 >= eden || (possible > eden && possible == wanted)
 }
 
 /// The size of a large object in whole pages.

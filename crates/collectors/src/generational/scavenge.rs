@@ -1,7 +1,7 @@
 //! A minor collection: what lives in the nursery is copied out of it.
 //!
 //! Two Cheney queues grow at once: the survivor space takes objects that came from eden, old space those that have
-//! survived once already, and whatever the survivor space has no room for. Nothing else in the heap is read than the nursery, the
+//! survived once already (unless those are to stay young), and whatever the survivor space has no room for. Nothing else in the heap is read than the nursery, the
 //! copies, and what the remembered set names.
 //!
 //! What it guarantees whatever the heap holds: it follows references only into the used parts of the nursery, writes
@@ -30,6 +30,8 @@ pub(super) struct Places {
     pub(super) to: Span,
     /// Where old space has room for everything.
     pub(super) old: Span,
+    /// Whether what has survived before stays young, as far as there is room.
+    pub(super) stay: bool,
 }
 
 /// A queue of copied objects: `[start, scan)` is done, `[scan, free)` is not.
@@ -80,6 +82,7 @@ pub(super) struct Scavenge<'a> {
     from: Span,
     to: Queue,
     old: Queue,
+    stay: bool,
     /// Bytes that may still be copied.
     room: u32,
     /// Bytes of remembered objects that may still be scanned.
@@ -105,6 +108,7 @@ impl<'a> Scavenge<'a> {
             from: places.survivors,
             to: Queue::new(places.to),
             old: Queue::new(places.old),
+            stay: places.stay,
             room: places.eden.len() + places.survivors.len(),
             scannable,
             outcome: Outcome::default(),
@@ -202,7 +206,8 @@ impl<'a> Scavenge<'a> {
             return Err(HeapCorrupted { what: "objects overlap", at });
         };
         self.room = room;
-        let queue = if aged || size > self.to.end - self.to.free { &mut self.old } else { &mut self.to };
+        let queue =
+            if (aged && !self.stay) || size > self.to.end - self.to.free { &mut self.old } else { &mut self.to };
         let place = queue.free;
         if size > queue.end - place {
             // Old space was given room for the whole nursery.

@@ -298,9 +298,6 @@ impl Collector for MarkRegion {
             self.set_reserve();
         }
         self.cycles += 1;
-        if cause == Cause::Explicit && heap.config().zeal == 0 {
-            self.blocks.decommit(heap);
-        }
         report.bytes_after = self.live;
         Ok(report)
     }
@@ -308,6 +305,10 @@ impl Collector for MarkRegion {
     fn resized(&mut self, heap: &mut Heap) {
         self.blocks.grow(crate::top(heap));
         self.set_reserve();
+    }
+
+    fn give_back(&mut self, heap: &mut Heap) {
+        self.blocks.give_back_free(heap);
     }
 
     fn space(&self, heap: &Heap) -> Space {

@@ -8,10 +8,6 @@ use super::geometry::{BASE, BLOCK, LINE, LINES, Span, block_of, block_start, cou
 use super::marks::Marks;
 use heapwright_gc_heap::{Heap, HeapCorrupted};
 
-/// Free memory in one piece of at least this size is given back to the system after an explicit collection. Others keep
-/// it: the mutator is about to use it.
-const DECOMMIT_BLOCKS: usize = (1 << 20) / BLOCK as usize;
-
 impl Blocks {
     /// Frees what is not marked and lists what can be allocated in.
     pub(super) fn sweep(&mut self, marks: Marks<'_>) -> Waste {
@@ -81,13 +77,13 @@ impl Blocks {
         }
     }
 
-    /// Gives large pieces of free memory back to the system.
-    pub(super) fn decommit(&self, heap: &mut Heap) {
+    /// Gives free memory back to the system.
+    pub(super) fn give_back_free(&self, heap: &mut Heap) {
         let mut block = 0;
         for run in self.kinds.chunk_by(|a, b| (*a == Kind::Free) == (*b == Kind::Free)) {
             let next = block + run.len();
-            if run[0] == Kind::Free && run.len() >= DECOMMIT_BLOCKS {
-                heap.memory_mut().decommit(block_start(block).into(), block_start(next).into());
+            if run[0] == Kind::Free {
+                heap.give_back(block_start(block), block_start(next));
             }
             block = next;
         }
