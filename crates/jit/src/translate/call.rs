@@ -37,7 +37,7 @@ impl FuncTranslator<'_> {
 
     /// The same; `planned` says that the program calls the function directly.
     fn call_known(&mut self, function: u32, offset: u64, planned: bool) -> Result<(), CompileError> {
-        if let Some(body) = self.to_inline(function, planned) {
+        if let Some(body) = self.body_of_call(function, planned) {
             return self.inline(body, offset);
         }
         self.call_direct(function);

@@ -106,7 +106,7 @@ impl<'a> FuncTranslator<'a> {
         // What a profile knows has been run.
         let profiled = self.candidates.is_some_and(|candidates| candidates.of_call(offset).is_some());
         let heat = if profiled { Heat::Often } else { self.inlining.heat() };
-        let guess = |function| match self.to_inline_guarded(function, heat) {
+        let guess = |function| match self.body_of_guess(function, heat) {
             Some(body) => Some(Guess::Inlined(body)),
             None => (few && self.inlining.pay_for_guard(heat)).then_some(Guess::Direct(function)),
         };

@@ -176,17 +176,17 @@ impl<'a> FuncTranslator<'a> {
 
     /// The body of a function when a call of it here is to be replaced. `planned` says that it is a direct call in the program, and not one that was found
     /// to be.
-    pub(super) fn to_inline(&mut self, function: u32, planned: bool) -> Option<FunctionBody<'a>> {
-        self.to_inline_for(function, planned, 0, self.inlining.heat())
+    pub(super) fn body_of_call(&mut self, function: u32, planned: bool) -> Option<FunctionBody<'a>> {
+        self.affordable_body(function, planned, 0, self.inlining.heat())
     }
 
     /// The same behind a comparison that tells whether it is this function that is called.
-    pub(super) fn to_inline_guarded(&mut self, function: u32, heat: Heat) -> Option<FunctionBody<'a>> {
-        self.to_inline_for(function, false, GUARD, heat)
+    pub(super) fn body_of_guess(&mut self, function: u32, heat: Heat) -> Option<FunctionBody<'a>> {
+        self.affordable_body(function, false, GUARD, heat)
     }
 
     /// The same; what stands around the body weighs `more`.
-    fn to_inline_for(&mut self, function: u32, planned: bool, more: u32, heat: Heat) -> Option<FunctionBody<'a>> {
+    fn affordable_body(&mut self, function: u32, planned: bool, more: u32, heat: Heat) -> Option<FunctionBody<'a>> {
         let Inlining { inliner, budget, open, code, .. } = &mut self.inlining;
         let inliner = inliner.as_ref()?;
         let weight = inliner.plan.weight(function)?;
