@@ -177,13 +177,13 @@ fn functions_of_other_instances_are_no_candidates() -> Result<()> {
         let mut reference = [Val::I32(0)];
         let get = instance.get_func(&mut store, "reference").expect("an export");
         get.call(&mut store, &[], &mut reference)?;
-        references.push(reference[0].clone());
+        references.push(reference[0]);
     }
     let mut counts = Vec::new();
     for (caller, callee) in [(0, 0), (0, 1), (1, 1), (1, 0), (0, 1), (0, 0)] {
         let call = instances[caller].get_func(&mut store, "call").expect("an export");
         let mut count = [Val::I32(0)];
-        call.call(&mut store, &[references[callee].clone()], &mut count)?;
+        call.call(&mut store, &[references[callee]], &mut count)?;
         let [Val::I32(count)] = count else { panic!("a number") };
         counts.push((callee, count));
     }

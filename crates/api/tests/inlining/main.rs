@@ -492,7 +492,7 @@ fn known_functions_are_called_as_if_they_were_not() -> Result<()> {
         ("wrong constant", ["CastFailure"; 3]),
         ("wrong function", ["CastFailure"; 3]),
     ];
-    let calls = expected.clone().map(|(name, _)| (name, 0..8));
+    let calls = expected.map(|(name, _)| (name, 0..8));
     let mut runs = Vec::new();
     for (inlining, known) in [(true, true), (true, false), (false, true), (false, false)] {
         runs.push(all(KNOWN, &calls, |config| {
