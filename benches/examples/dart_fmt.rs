@@ -33,6 +33,7 @@ fn main() -> Result<()> {
             eprintln!("{:.3}", started.elapsed().as_secs_f64() * 1e3);
         }
     }
+    module.update_cache();
     let text: String = results.into_iter().map(|result| result.unwrap_or_else(|e| format!("error: {e}"))).collect();
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())

@@ -108,7 +108,7 @@ fn relative_positions_are_never_confused_with_ids() {
     let types = types();
     // Enough types that small ids, positions and indices overlap as numbers.
     let first = types.register(&alone((1..40).map(|n| structure(&vec![I8; n])))).unwrap();
-    for &id in first.ids() {
+    for &id in first.ids().iter().step_by(if cfg!(miri) { 13 } else { 1 }) {
         let big = rec((0..130).map(|i| if i == 0 { structure(&[refs(group_use(id.0 % 130))]) } else { array(I8) }));
         let other = rec((0..130).map(|i| if i == 0 { structure(&[refs(canonical(id))]) } else { array(I8) }));
         let held = types.register(&[big, other]).unwrap();

@@ -27,6 +27,7 @@ pub const SWITCHES: &[Switch] = &[
     ("stack-watermark", |config| config.stack_watermark(false)),
     ("inlining", |config| config.inlining(false)),
     ("known-and-guarded-calls", |config| config.known_targets(false).guarded_calls(false)),
+    ("huge-pages", |config| config.huge_pages(false)),
 ];
 
 /// How a module is run.
