@@ -2,8 +2,8 @@
 //!
 //! dart2wasm leaves to JavaScript what the browser has already: strings, regular expressions, numbers as text. A module imports the standard
 //! string builtins (`wasm:js-string`), one string constant a global (module `S`), and short JavaScript functions (module `dart2wasm`), numbered anew
-//! for each program. Here they are Rust: [`value`] has the JavaScript values, which the guest holds as `externref`s, [`strings`] the builtins, and
-//! [`lambdas`] those of the numbered functions that the formatter calls. The others (typed arrays, promises, dates) end the run with an error that names them.
+//! for each program. Here they are Rust: `value` has the JavaScript values, which the guest holds as `externref`s, `strings` the builtins, and
+//! `lambdas` those of the numbered functions that the formatter calls. The others (typed arrays, promises, dates) end the run with an error that names them.
 
 mod lambdas;
 mod regexp;

@@ -334,7 +334,7 @@ impl HeapMemory {
         Ok(())
     }
 
-    /// Whether the system is asked to back what is committed from now on, beyond the first [`HUGE_PAGES_FROM`] bytes, with huge pages where it has
+    /// Whether the system is asked to back what is committed from now on, beyond the first 4 MiB, with huge pages where it has
     /// them: far fewer page faults, and fewer misses of the processor's address cache, for up to 2 MiB more of resident memory. Off at first.
     pub fn set_huge_pages(&mut self, enable: bool) {
         self.huge_pages = enable;
