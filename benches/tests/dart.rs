@@ -1,7 +1,5 @@
 //! A program that dart2wasm has compiled runs under every collector, and prints what it prints in Node.
 
-#![allow(missing_docs, reason = "a test has no readers of its documentation")]
-
 use heapwright::{Collector, Compilation, Config, Engine, Module, Result};
 use heapwright_benches::dart::{Formatter, MODULE};
 

@@ -3,7 +3,7 @@
 
 use super::regexp::{construct, index_of, split_at};
 use super::value::{Js, from_wasm, to_wasm};
-use super::{External, Host};
+use super::{External, Host, MOST_ITEMS, MOST_UNITS};
 use anyhow::bail;
 use heapwright::{AsContextMut, Caller, ExternRef, Linker, Result, Rooted, WasmBacktrace};
 
@@ -42,7 +42,10 @@ macro_rules! tests {
 pub(super) fn define(linker: &mut Linker<Host>) -> Result<()> {
     on_values! { linker:
         // Arrays and objects.
-        36 (length) => Js::array(vec![Js::Undefined; length.as_index()?.unwrap_or(0)]);
+        36 (length) => match length.as_index()? {
+            Some(length @ ..=MOST_ITEMS) => Js::array(vec![Js::Undefined; length]),
+            _ => bail!("no array is that long"),
+        };
         38 (x) => match &x {
             Js::String(text) => Js::Number(text.len() as f64),
             other => Js::Number(other.as_array()?.items().len() as f64),
@@ -101,6 +104,9 @@ fn numbers(linker: &mut Linker<Host>) -> Result<()> {
         .func_wrap(MODULE, "_108", |mut caller: Caller<'_, Host>, text: External, times: i32| -> Result<External> {
             let text = from_wasm(&mut caller, text)?;
             let Ok(times) = usize::try_from(times) else { bail!("a string repeated {times} times") };
+            if text.as_string()?.len().saturating_mul(times) > MOST_UNITS {
+                bail!("no string is that long");
+            }
             let repeated = text.as_string()?.repeat(times);
             to_wasm(&mut caller, Js::String(repeated.into()))
         })?

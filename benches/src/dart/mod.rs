@@ -4,6 +4,8 @@
 //! string builtins (`wasm:js-string`), one string constant a global (module `S`), and short JavaScript functions (module `dart2wasm`), numbered anew
 //! for each program. Here they are Rust: `value` has the JavaScript values, which the guest holds as `externref`s, `strings` the builtins, and
 //! `lambdas` those of the numbered functions that the formatter calls. The others (typed arrays, promises, dates) end the run with an error that names them.
+//!
+//! What the program asks for is bounded in size (`MOST_UNITS`, `MOST_ITEMS`), not in time: its regular expressions may be slow ones.
 
 mod lambdas;
 mod regexp;
@@ -20,6 +22,11 @@ use value::{Js, from_wasm, to_wasm};
 
 /// Where the module is.
 pub const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/dart/dart_fmt.wasm");
+
+/// The longest string, in units of 16 bits; JavaScript engines have a bound of this order.
+const MOST_UNITS: usize = 1 << 28;
+/// The longest array.
+const MOST_ITEMS: usize = 1 << 24;
 
 /// What the imported functions remember.
 #[derive(Default)]

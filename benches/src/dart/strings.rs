@@ -1,7 +1,7 @@
 //! The standard string builtins, <https://github.com/WebAssembly/js-string-builtins>: a value that is no string traps.
 
 use super::value::{Js, to_wasm};
-use super::{External, Host};
+use super::{External, Host, MOST_UNITS};
 use anyhow::bail;
 use heapwright::{
     ArrayRef, AsContextMut, Caller, ExternRef, ExternType, FuncType, Linker, Module, Result, Rooted, Val,
@@ -62,7 +62,11 @@ pub(super) fn define(linker: &mut Linker<Host>, module: &Module) -> Result<()> {
             MODULE,
             "concat",
             |caller: Caller<'_, Host>, a: External, b: External| -> Result<Rooted<ExternRef>> {
-                let joined = [&**units(&caller, &a)?, &**units(&caller, &b)?].concat();
+                let (a, b) = (units(&caller, &a)?, units(&caller, &b)?);
+                if a.len() + b.len() > MOST_UNITS {
+                    bail!("no string is that long");
+                }
+                let joined = [&**a, &**b].concat();
                 give(caller, joined)
             },
         )?

@@ -345,7 +345,8 @@ impl HeapMemory {
         // Up to the next boundary, so that pages committed in small steps become part of one, too.
         let (start, end) = (start.max(HUGE_PAGES_FROM), end.next_multiple_of(HUGE_PAGE).min(RESERVATION_BYTES));
         if start < end {
-            // SAFETY: the range is part of the reservation, and advice of this kind changes neither its contents nor access to it.
+            // SAFETY: the range is part of the reservation (the bound just above), which is this value's own until it is dropped; advice of
+            // this kind changes neither its contents nor access to it.
             let _ = unsafe {
                 let at = self.base.add(start as usize);
                 rustix::mm::madvise(at.cast(), (end - start) as usize, rustix::mm::Advice::LinuxHugepage)

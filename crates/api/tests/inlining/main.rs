@@ -506,3 +506,36 @@ fn known_functions_are_called_as_if_they_were_not() -> Result<()> {
     }
     Ok(())
 }
+
+/// Globals that are what the one before is: compiling looks through few of them, on any stack and in linear time.
+#[test]
+fn chains_of_globals_are_not_followed_far() -> Result<()> {
+    const COUNT: usize = 200_000;
+    let mut text = String::from(
+        "(module (type $f (func (result i32))) (func $seven (type $f) (i32.const 7)) (elem declare func $seven)
+           (global $g0 (ref $f) (ref.func $seven))",
+    );
+    for i in 1..COUNT {
+        text.push_str(&format!("(global $g{i} (ref $f) (global.get $g{}))", i - 1));
+    }
+    let last = format!("(i32.add (call_ref $f (global.get $g{})))", COUNT - 1);
+    text.push_str(&format!(
+        "(func (export \"near\") (result i32) (call_ref $f (global.get $g3)))
+         (func (export \"far\") (result i32) (i32.const 0) {}))",
+        last.repeat(1000)
+    ));
+    let wasm = wat::parse_str(text)?;
+    let run = move || -> Result<(i32, i32)> {
+        let mut config = Config::new();
+        config.parallel_compilation(false);
+        let engine = Engine::new(&config)?;
+        let module = Module::new(&engine, &wasm)?;
+        let mut store = Store::new(&engine, ())?;
+        let instance = Instance::new(&mut store, &module, &[])?;
+        let mut call = |name| instance.typed_func::<(), i32>(&mut store, name)?.call(&mut store, ());
+        Ok((call("near")?, call("far")?))
+    };
+    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(run)?;
+    assert_eq!(thread.join().expect("no panic")?, (7, 7000));
+    Ok(())
+}

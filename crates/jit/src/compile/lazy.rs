@@ -70,9 +70,10 @@ impl Bodies {
 
     /// What is inlined, unless nothing is.
     fn inliner(&self, compiler: &Compiler, imported: u32) -> Option<Inliner<'_>> {
-        // All bodies were validated when the module was loaded.
+        // All bodies were validated when the module was loaded. On this thread alone: one that waits for others may be given work that
+        // calls the guest, and would come here again.
         let features = compiler.features;
-        let plan = || Plan::new(&self.wasm, &self.table, features, imported, true, compiler.settings.parallel);
+        let plan = || Plan::new(&self.wasm, &self.table, features, imported, true, false);
         compiler.settings.inlines().then(|| {
             let plan = self.plan.get_or_init(plan);
             Inliner { wasm: &self.wasm, bodies: &self.table, plan, features }

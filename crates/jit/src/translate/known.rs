@@ -38,6 +38,8 @@ enum Fact {
 
 /// Constant expressions of more operators are not looked into: each look costs their length.
 const MOST_OPERATORS: usize = 256;
+/// Globals whose value is that of another are followed so far: the guest may chain up all that it has.
+const MOST_GLOBALS: usize = 16;
 
 impl FuncTranslator<'_> {
     /// Notes that `value` refers to a function.
@@ -156,14 +158,16 @@ fn initial(module: &ModuleInfo, global: u32) -> Option<&[ConstOp]> {
 }
 
 /// What the part of a constant expression that ends at `end` gives.
-fn constant(module: &ModuleInfo, global: u32, end: usize) -> Option<Fact> {
-    match *initial(module, global)?.get(end)? {
-        ConstOp::RefFunc(function) => Some(Fact::Func(function)),
-        ConstOp::StructNew(_) => Some(Fact::Constant { global, end }),
-        // Only earlier globals can be named, so this ends.
-        ConstOp::GlobalGet(other) => constant(module, other, initial(module, other)?.len().checked_sub(1)?),
-        _ => None,
+fn constant(module: &ModuleInfo, mut global: u32, mut end: usize) -> Option<Fact> {
+    for _ in 0..MOST_GLOBALS {
+        match *initial(module, global)?.get(end)? {
+            ConstOp::RefFunc(function) => return Some(Fact::Func(function)),
+            ConstOp::StructNew(_) => return Some(Fact::Constant { global, end }),
+            ConstOp::GlobalGet(other) => (global, end) = (other, initial(module, other)?.len().checked_sub(1)?),
+            _ => return None,
+        }
     }
+    None
 }
 
 /// The type of the object that a constant expression makes, and where the operand for field `field` ends.

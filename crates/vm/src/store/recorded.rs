@@ -11,14 +11,14 @@ const MOST_CALLEES: usize = 64;
 /// Notes of a store.
 #[derive(Default)]
 pub(crate) struct RecordedCalls {
-    /// By instance and the call's offset in its module: function ids with counts.
-    calls: HashMap<(u32, u32), Vec<(u32, u64)>>,
+    /// By instance, and by the call's offset in its module: function ids with counts.
+    calls: HashMap<u32, HashMap<u32, Vec<(u32, u64)>>>,
 }
 
 impl RecordedCalls {
     /// A call at this offset calls this function.
     pub(crate) fn note(&mut self, instance: InstanceId, call: u32, func: u32) {
-        let callees = self.calls.entry((instance.0, call)).or_default();
+        let callees = self.calls.entry(instance.0).or_default().entry(call).or_default();
         match callees.iter().position(|(known, _)| *known == func) {
             Some(known) => callees[known].1 = callees[known].1.saturating_add(1),
             None if callees.len() < MOST_CALLEES => callees.push((func, 1)),
@@ -32,16 +32,12 @@ impl Store {
     /// compiled with [`Settings::record_calls`](heapwright_jit::Settings::record_calls).
     pub fn call_profile(&self) -> CallProfile {
         let mut profile = CallProfile::new();
-        let recorded = &self.state.recorded.calls;
-        for (number, instance) in (0u32..).zip(&self.state.instances) {
-            let mut calls = recorded.iter().filter(|((of, _), _)| *of == number).peekable();
-            if calls.peek().is_none() {
-                continue;
-            }
+        for (&number, calls) in &self.state.recorded.calls {
+            let instance = &self.state.instances[number as usize];
             let escaping = &instance.module.info().escaping;
             let by_id: HashMap<u32, u32> = escaping.iter().map(|&func| (instance.func_ref(func), func)).collect();
             let by_id = &by_id;
-            let known = calls.flat_map(|(&(_, call), callees)| {
+            let known = calls.iter().flat_map(|(&call, callees)| {
                 callees.iter().filter_map(move |(id, count)| Some((call, *by_id.get(id)?, *count)))
             });
             profile.add(instance.module.bytes(), known);
