@@ -60,13 +60,23 @@ pub(crate) fn list(dir: &Path) -> io::Result<Found> {
     Ok(found)
 }
 
-/// Gives a file new contents at one stroke: they are written beside it and renamed. Who has the old file open keeps it as it was.
+/// Gives a file new contents at one stroke: they are written beside it and renamed. Who has the old file open keeps it as it was; its
+/// permissions pass to the new one. A symbolic link stays and what it leads to is replaced. What is neither a file nor absent, such as a
+/// device or a pipe, is written to and stays what it is.
 ///
 /// # Errors
 ///
 /// When the file cannot be written; there is then the old one, or none, as before.
-pub fn replace(path: &Path, contents: &[u8], permissions: Option<Permissions>) -> io::Result<()> {
-    Unplaced::write(path, contents, permissions)?.place(path)
+pub fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let permissions = match fs::metadata(path) {
+        Ok(there) if there.is_file() => Some(there.permissions()),
+        Ok(_) => return OpenOptions::new().write(true).open(path)?.write_all(contents),
+        // A link that leads nowhere is a name for what it leads to.
+        Err(_) if path.is_symlink() => return fs::write(path, contents),
+        Err(_) => None,
+    };
+    let path = if permissions.is_some() { path.canonicalize()? } else { path.to_owned() };
+    Unplaced::write(&path, contents, permissions)?.place(&path)
 }
 
 /// A file that is written and has not got its name yet. Without one it goes when this value goes.

@@ -124,7 +124,7 @@ impl Cache {
             return Ok(false);
         }
         let path = self.path(key);
-        replace(&path, contents, Some(Permissions::from_mode(0o600)))?;
+        Unplaced::write(&path, contents, Some(Permissions::from_mode(0o600)))?.place(&path)?;
         self.evict(&path);
         Ok(true)
     }

@@ -1,9 +1,10 @@
 //! What a cache promises: whole entries under concurrency, a bounded size, a directory that only its user writes to.
 
 use heapwright_cache::{Cache, Contents, Key, Put, replace};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use std::fs::{self, Permissions};
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
@@ -128,10 +129,42 @@ fn readers_see_whole_entries_while_writers_replace_them() {
 #[test]
 fn a_failed_replacement_leaves_nothing() {
     let dir = TempDir::new().unwrap();
-    assert!(replace(&dir.path().join("no/such/place"), b"x", None).is_err());
+    assert!(replace(&dir.path().join("no/such/place"), b"x").is_err());
     let taken = dir.path().join("directory");
     fs::create_dir_all(taken.join("full")).unwrap();
-    assert!(replace(&taken, b"x", None).is_err());
+    assert!(replace(&taken, b"x").is_err());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_replacement_keeps_permissions_and_links() {
+    let dir = TempDir::new().unwrap();
+    let (file, link, nowhere) = (dir.path().join("file"), dir.path().join("link"), dir.path().join("nowhere"));
+    fs::write(&file, "old").unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+    symlink("file", &link).unwrap();
+    symlink("made", &nowhere).unwrap();
+    replace(&link, b"new").unwrap();
+    replace(&nowhere, b"there").unwrap();
+    assert_eq!(fs::read(&file).unwrap(), b"new");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(fs::read(dir.path().join("made")).unwrap(), b"there");
+    assert!(link.is_symlink() && nowhere.is_symlink());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4, "nothing else is left");
+}
+
+#[test]
+fn what_is_no_file_is_written_to_and_stays() {
+    let dir = TempDir::new().unwrap();
+    let pipe = dir.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let read = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| fs::read(&pipe).unwrap());
+        replace(&pipe, b"through").unwrap();
+        reader.join().unwrap()
+    });
+    assert_eq!(read, b"through");
+    assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 

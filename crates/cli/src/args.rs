@@ -1,13 +1,11 @@
 //! The command line.
 
 use crate::bench::args::{BenchArgs, ChildArgs};
-use crate::limits::LimitArgs;
+use crate::engine_args::{self, DevArgs, EngineArgs};
+use crate::limits::{LIMITS, LimitArgs};
 use crate::sizes;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use heapwright::{
-    Collector, Compilation, Config, InstanceAllocationStrategy, ProfileError, SizingPolicy, WasmBacktraceDetails,
-};
+use heapwright::{Collector, Compilation};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -49,69 +47,76 @@ pub(crate) enum Command {
     Collectors(CollectorsArgs),
 }
 
+/// Headings of options.
+const PROGRAM: &str = "The program";
+pub(crate) const GC: &str = "Garbage collection";
+pub(crate) const CODE: &str = "Compilation";
+pub(crate) const REPORTS: &str = "Reports";
+pub(crate) const DEVELOPMENT: &str = "Finding faults of Heapwright";
+
 /// Run a program, or one function of a module.
 ///
 /// The program gets WASI preview 1, and `spectest.print_char` for MoonBit. What runs is the export `_start`, or else
 /// `_initialize`; with --invoke, `_initialize` if there is one and then the function named.
 ///
 /// The exit code is the program's own; 134 after a trap, an uncaught exception, when the heap is exhausted or a limit of work or time is
-/// reached; 1 when the module cannot be
-/// loaded or linked; 2 for wrong usage.
+/// reached; 1 when the module cannot be loaded or linked; 2 for wrong usage.
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES, override_usage = "heapwright run [OPTIONS] FILE [ARGS]...")]
 pub(crate) struct RunArgs {
+    /// Give the program a directory, under its own name or another; may be repeated
+    #[arg(long = "dir", value_name = "HOST[::GUEST]", help_heading = PROGRAM)]
+    pub(crate) dirs: Vec<String>,
+
+    /// Set an environment variable of the program; may be repeated
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable, help_heading = PROGRAM)]
+    pub(crate) variables: Vec<(String, String)>,
+
+    /// Call this export with ARGS and print its results, one a line
+    #[arg(long, value_name = "EXPORT", help_heading = PROGRAM)]
+    pub(crate) invoke: Option<String>,
+
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
 
-    #[command(flatten)]
-    pub(crate) limits: LimitArgs,
+    /// Compile functions when they are first called, or all of them before the program starts
+    #[arg(long, value_name = "WHEN", default_value = "lazy", help_heading = CODE)]
+    pub(crate) compile: CompileWhen,
 
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
 
-    /// Compile functions when they are first called, or all of them before the program starts
-    #[arg(long, value_name = "WHEN", default_value = "lazy")]
-    pub(crate) compile: CompileWhen,
+    /// Write to FILE whom calls through references and tables called, for `--call-profile`; the program runs slower meanwhile
+    #[arg(long, value_name = "FILE", help_heading = CODE)]
+    pub(crate) record_calls: Option<PathBuf>,
 
     /// Stack that the program may use
-    #[arg(long, value_name = "SIZE", default_value = "16m", value_parser = sizes::parse_stack)]
+    #[arg(long, value_name = "SIZE", default_value = "16m", value_parser = sizes::parse_stack, help_heading = LIMITS)]
     pub(crate) max_stack: u64,
 
-    /// Give the program a directory, under its own name or another; may be repeated
-    #[arg(long = "dir", value_name = "HOST[::GUEST]")]
-    pub(crate) dirs: Vec<String>,
-
-    /// Set an environment variable of the program; may be repeated
-    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
-    pub(crate) variables: Vec<(String, String)>,
-
-    /// Call this export with ARGS and print its results, one a line
-    #[arg(long, value_name = "EXPORT")]
-    pub(crate) invoke: Option<String>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 
     /// Say on standard error what the collector did: totals, quantiles of pauses, rates; as one JSON object with `--stats=json`
-    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text", help_heading = REPORTS)]
     pub(crate) stats: Option<StatsFormat>,
 
     /// Log each collection on standard error, a line each; `--gc-log=debug` adds phases, remembered sets, compilations
-    #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "info")]
+    #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "info", help_heading = REPORTS)]
     pub(crate) gc_log: Option<LogLevel>,
 
     /// Write a timeline of collections and their phases, heap size, compilations and instantiations to FILE in the Chrome trace format,
     /// which Perfetto (ui.perfetto.dev) opens
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = REPORTS)]
     pub(crate) trace: Option<PathBuf>,
 
     /// Tell profilers what compiled code is: `perfmap` writes /tmp/perf-PID.map for `perf report`, `jitdump` writes jit-PID.dump for
     /// `perf inject --jit`
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", help_heading = REPORTS)]
     pub(crate) profile: Option<Profile>,
 
-    /// Write to FILE whom calls through references and tables called, for `--call-profile`; the program runs slower meanwhile
-    #[arg(long, value_name = "FILE")]
-    pub(crate) record_calls: Option<PathBuf>,
-
-    /// The module, in the binary or the text format or compiled by `heapwright compile`, and arguments of the program, or of the function named by --invoke
+    /// The module, in the binary or the text format or compiled by `heapwright compile`, or `-` for standard input; then arguments of the
+    /// program, or of the function named by --invoke
     // One argument to clap: what follows the file is the program's, whatever it looks like.
     #[arg(value_names = ["FILE", "ARGS"], num_args = 1.., required = true, trailing_var_arg = true)]
     pub(crate) program: Vec<OsString>,
@@ -168,15 +173,15 @@ impl From<CompileWhen> for Compilation {
 #[derive(Debug, Args)]
 pub(crate) struct CacheArgs {
     /// Compile anew, and keep nothing
-    #[arg(long, conflicts_with_all = ["cache_dir", "cache_size"])]
+    #[arg(long, conflicts_with_all = ["cache_dir", "cache_size"], help_heading = CODE)]
     pub(crate) no_cache: bool,
 
     /// Keep compiled code here (default: heapwright below $XDG_CACHE_HOME or ~/.cache)
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = CODE)]
     pub(crate) cache_dir: Option<PathBuf>,
 
     /// Bytes to which the directory is bounded; what was not used for longest goes first
-    #[arg(long, value_name = "SIZE", default_value = "1g", value_parser = sizes::parse)]
+    #[arg(long, value_name = "SIZE", default_value = "1g", value_parser = sizes::parse, help_heading = CODE)]
     pub(crate) cache_size: u64,
 }
 
@@ -195,7 +200,7 @@ pub(crate) struct CompileArgs {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// The module, in the binary or the text format
+    /// The module, in the binary or the text format, or `-` for standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 }
@@ -234,102 +239,6 @@ Examples:
   heapwright cache info
   heapwright cache clear --cache-dir /var/tmp/mine";
 
-/// How the engine is set up.
-#[derive(Debug, Args)]
-pub(crate) struct EngineArgs {
-    /// The garbage collector
-    #[arg(long, value_name = "NAME", default_value_t = Collector::default().name().to_owned(), value_parser = collector_name())]
-    pub(crate) collector: String,
-
-    /// Capacity of the GC heap at first (default: 1m, or what the collector needs)
-    #[arg(long, value_name = "SIZE", value_parser = sizes::parse)]
-    pub(crate) initial_heap: Option<u64>,
-
-    /// Largest capacity of the GC heap (default: nearly 4g)
-    #[arg(long, value_name = "SIZE", value_parser = sizes::parse_nonzero)]
-    pub(crate) max_heap: Option<u64>,
-
-    /// Expect that calls call whom they called in the run that `run --record-calls` wrote FILE in
-    #[arg(long, value_name = "FILE")]
-    pub(crate) call_profile: Option<PathBuf>,
-
-    /// Show no frames when the program traps or does not catch an exception
-    #[arg(long)]
-    pub(crate) no_backtrace: bool,
-
-    /// Take memory from a pool of slots, as embedders with many instances do, instead of mapping it
-    #[arg(long, hide_short_help = true)]
-    pub(crate) pooling_allocator: bool,
-
-    /// Copy the initial contents of memories even where they could be mapped
-    #[arg(long, hide_short_help = true)]
-    pub(crate) no_memory_cow: bool,
-
-    #[command(flatten)]
-    pub(crate) dev: DevArgs,
-
-    /// How the capacity of the heap follows its use, whatever the collector
-    #[arg(long, value_name = "POLICY", default_value = "growing")]
-    pub(crate) heap_policy: HeapPolicy,
-}
-
-const DEVELOPMENT: &str = "Finding faults of Heapwright";
-
-/// Switches for those who work on the engine.
-#[derive(Debug, Args)]
-pub(crate) struct DevArgs {
-    /// Collect at every N-th allocation, poison what is freed and verify the heap
-    #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true, help_heading = DEVELOPMENT)]
-    pub(crate) zeal: u32,
-
-    /// Compile for this machine, or to bytecode for the interpreter: `pulley64` (default: this machine)
-    #[arg(long, value_name = "TRIPLE", value_parser = target)]
-    pub(crate) target: Option<String>,
-
-    /// Trap by explicit checks instead of hardware faults
-    #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
-    pub(crate) no_signals: bool,
-
-    /// Look at all frames of a deep stack in each collection
-    #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
-    pub(crate) no_stack_watermark: bool,
-
-    /// Do not ask the system for huge pages for the GC heap
-    #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
-    pub(crate) no_huge_pages: bool,
-
-    /// Generate code without optimising it
-    #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
-    pub(crate) no_optimize: bool,
-
-    /// Run the whole barrier at stores that need none
-    #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
-    pub(crate) no_elision: bool,
-
-    /// Leave out one of the optimiser's passes, to see its price; can be given several times
-    #[arg(long, value_name = "PASS", hide_short_help = true, help_heading = DEVELOPMENT)]
-    pub(crate) without: Vec<Pass>,
-}
-
-/// A pass of the optimiser.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum Pass {
-    /// Replacement of calls by the bodies of small functions.
-    Inlining,
-    /// Direct calls through references whose function is known.
-    KnownTargets,
-    /// Comparison of references with the functions they probably refer to.
-    GuardedCalls,
-    /// Removal of loads, casts and checks whose result is known.
-    RedundancyElimination,
-    /// Replacement of objects by their fields.
-    ScalarReplacement,
-    /// Operations on ranges of arrays without a call or a step for each element.
-    InlineBulk,
-    /// One check of the limit for allocations that follow each other.
-    FoldAllocations,
-}
-
 /// How statistics are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum StatsFormat {
@@ -357,17 +266,6 @@ pub(crate) enum Profile {
     Jitdump,
 }
 
-/// A policy by its name.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum HeapPolicy {
-    /// The heap grows with what lives in it and with the time that collections take.
-    Growing,
-    /// The heap grows only when an object does not fit.
-    Fixed,
-    /// The room above what lives follows the square root of the rates of allocation and collection.
-    Adaptive,
-}
-
 /// Run scripts of the WebAssembly specification (.wast).
 ///
 /// Failures are printed with file, line, what was expected and what came instead. The last line is `N passed, N failed, N skipped`;
@@ -376,7 +274,7 @@ pub(crate) enum HeapPolicy {
 #[command(after_help = WAST_EXAMPLES)]
 pub(crate) struct WastArgs {
     /// The garbage collector, or `all` for one run with each
-    #[arg(long, value_name = "NAME", default_value_t = Collector::default().name().to_owned(), value_parser = collector_name_or_all())]
+    #[arg(long, value_name = "NAME", default_value_t = Collector::default().name().to_owned(), value_parser = engine_args::collector_name_or_all())]
     pub(crate) collector: String,
 
     /// Compile functions when they are first called, or all of them when a module is loaded
@@ -404,13 +302,9 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  heapwright inspect program.wasm")]
 pub(crate) struct InspectArgs {
-    /// The module, in the binary or the text format
+    /// The module, in the binary or the text format, or `-` for standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-}
-
-fn target(triple: &str) -> Result<String, String> {
-    Config::new().target(triple).map(|_| triple.to_owned()).map_err(|e| e.to_string())
 }
 
 /// Write a page that shows the Wasm, the CLIF and the machine code of each function side by side.
@@ -440,7 +334,7 @@ pub(crate) struct ExploreArgs {
     #[arg(long, value_name = "SIZE", default_value = "128k", value_parser = sizes::parse_nonzero)]
     pub(crate) max_wasm: u64,
 
-    /// The module, in the binary or the text format
+    /// The module, in the binary or the text format, or `-` for standard input
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 }
@@ -458,7 +352,7 @@ Examples:
 #[command(after_help = COLLECTORS_EXAMPLES)]
 pub(crate) struct CollectorsArgs {
     /// The collector to describe, with its barrier programs
-    #[arg(value_name = "NAME", value_parser = collector_name())]
+    #[arg(value_name = "NAME", value_parser = engine_args::collector_name())]
     pub(crate) name: Option<String>,
 
     /// As JSON: an array, or with NAME one object
@@ -472,99 +366,12 @@ Examples:
   heapwright collectors generational
   heapwright collectors --json";
 
-fn collector_name() -> PossibleValuesParser {
-    PossibleValuesParser::new(Collector::all().map(|c| c.name()))
-}
-
-pub(crate) fn collector_name_or_none() -> impl TypedValueParser<Value = String> {
-    PossibleValuesParser::new(Collector::all().map(|c| c.name()).chain(["none"]))
-}
-
-fn collector_name_or_all() -> impl TypedValueParser<Value = String> {
-    PossibleValuesParser::new(Collector::all().map(|c| c.name()).chain(["all"]))
-}
-
 fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("an environment variable is given as NAME=VALUE".to_owned()),
     }
 }
-
-/// The collectors that a name stands for. Names were checked when the command line was parsed.
-pub(crate) fn collectors(name: &str) -> Vec<Collector> {
-    Collector::all().filter(|c| name == "all" || c.name() == name).collect()
-}
-
-impl EngineArgs {
-    /// The engine's configuration.
-    pub(crate) fn config(&self) -> Result<Config, String> {
-        let mut config = Config::new();
-        if let Some(collector) = Collector::by_name(&self.collector) {
-            config.collector(collector);
-        }
-        let policy = match self.heap_policy {
-            HeapPolicy::Growing => SizingPolicy::Growing,
-            HeapPolicy::Fixed => SizingPolicy::Fixed,
-            HeapPolicy::Adaptive => SizingPolicy::Adaptive,
-        };
-        config
-            .heap_policy(policy)
-            .wasm_backtrace(!self.no_backtrace)
-            .wasm_backtrace_details(WasmBacktraceDetails::Enable)
-            .memory_init_cow(!self.no_memory_cow)
-            .zeal(self.dev.zeal)
-            .stack_watermark(!self.dev.no_stack_watermark)
-            .huge_pages(!self.dev.no_huge_pages)
-            .optimize(!self.dev.no_optimize)
-            .elide_barriers(!self.dev.no_elision);
-        if self.dev.no_signals {
-            config.signals_based_traps(false);
-        }
-        if let Some(target) = &self.dev.target {
-            config.target(target).map_err(|e| e.to_string())?;
-        }
-        for pass in &self.dev.without {
-            match pass {
-                Pass::Inlining => config.inlining(false),
-                Pass::KnownTargets => config.known_targets(false),
-                Pass::GuardedCalls => config.guarded_calls(false),
-                Pass::RedundancyElimination => config.redundancy_elimination(false),
-                Pass::ScalarReplacement => config.scalar_replacement(false),
-                Pass::InlineBulk => config.inline_bulk_operations(false),
-                Pass::FoldAllocations => config.fold_allocations(false),
-            };
-        }
-        if let Some(path) = &self.call_profile {
-            let refuse = |e: &dyn std::fmt::Display| format!("--call-profile {}: {e}", path.display());
-            let text = std::fs::read_to_string(path).map_err(|e| refuse(&e))?;
-            config.call_profile(text.parse().map_err(|e: ProfileError| refuse(&e))?);
-        }
-        if self.pooling_allocator {
-            config.allocation_strategy(InstanceAllocationStrategy::pooling());
-        }
-        match (self.initial_heap, self.max_heap) {
-            (Some(initial), Some(max)) if initial > max => {
-                return Err(format!("--initial-heap ({initial} bytes) is more than --max-heap ({max} bytes)"));
-            }
-            (Some(initial), _) => {
-                config.initial_heap(initial);
-            }
-            // A small maximum alone is a small heap, not a contradiction to the default beginning.
-            (None, Some(max)) => {
-                config.initial_heap(max.min(DEFAULT_INITIAL));
-            }
-            (None, None) => {}
-        }
-        if let Some(max) = self.max_heap {
-            config.max_heap(max);
-        }
-        Ok(config)
-    }
-}
-
-/// What [`Config`] begins with.
-const DEFAULT_INITIAL: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -574,14 +381,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn names_of_collectors() {
-        assert_eq!(collectors("all").len(), Collector::all().len());
-        for collector in Collector::all() {
-            assert_eq!(collectors(collector.name()), [collector]);
-        }
     }
 
     #[test]

@@ -43,14 +43,20 @@ impl Failure {
     }
 }
 
-/// A text as it can be written to a terminal: names in a module must not be able to send it commands.
+/// A text as it can be written to a terminal: names in a module must be able neither to send it commands nor to turn the order of
+/// what is shown around.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    let harmful = |c: char| c.is_control() && c != '\n';
+    let harmful = |c: char| c.is_control() && c != '\n' || reorders(c);
     if !text.contains(harmful) {
         return Cow::Borrowed(text);
     }
     let escaped = |c: char| if harmful(c) { c.escape_debug().to_string() } else { c.to_string() };
     Cow::Owned(text.chars().map(escaped).collect())
+}
+
+/// The characters of Unicode that direct how text is laid out (UAX #9, section 2), and its separators of lines.
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl From<io::Error> for Failure {
@@ -71,5 +77,6 @@ mod tests {
     fn control_characters_are_shown() {
         assert_eq!(printable("plain\nü"), "plain\nü");
         assert_eq!(printable("a\x1b[31mb\rc\nd\u{9b}"), "a\\u{1b}[31mb\\rc\nd\\u{9b}");
+        assert_eq!(printable("gpj\u{202e}.exe \u{2066}ü\u{2069}"), "gpj\\u{202e}.exe \\u{2066}ü\\u{2069}");
     }
 }

@@ -6,7 +6,8 @@ use heapwright::{Config, Engine, Store, StoreLimitsBuilder};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-const LIMITS: &str = "Limits";
+/// Heading of these options.
+pub(crate) const LIMITS: &str = "Limits";
 
 /// Limits of one run.
 #[derive(Debug, Args)]

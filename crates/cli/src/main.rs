@@ -12,6 +12,7 @@ mod bench;
 mod cache;
 mod collectors;
 mod compile;
+mod engine_args;
 mod explore;
 mod failure;
 mod inspect;

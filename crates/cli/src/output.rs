@@ -36,6 +36,19 @@ pub(crate) fn columns(rows: &[Vec<String>], right: &[usize]) -> String {
     text
 }
 
+/// A name on one line, cut when it is very long: some modules have whole texts for names.
+pub(crate) fn one_line(name: &str) -> String {
+    const SHOWN: usize = 100;
+    let rest = if name.chars().nth(SHOWN).is_some() { "…" } else { "" };
+    let shown: String = name.chars().take(SHOWN).collect();
+    format!("{}{rest}", shown.replace('\n', "\\n"))
+}
+
+/// The same, between quotes.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("`{}`", one_line(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::columns;

@@ -6,6 +6,8 @@ use heapwright::{Collector, Compilation, Config, Result, SizingPolicy};
 /// How scripts are run: the engine's settings and what becomes of output.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Settings that the fields below do not speak of.
+    pub base: Config,
     /// The collector.
     pub collector: Collector,
     /// Collect at every `n`-th allocation and verify the heap after each; 0 is off.
@@ -38,6 +40,7 @@ impl Default for Options {
     /// The engine's defaults, one thread, the specification's words, no output.
     fn default() -> Self {
         Options {
+            base: Config::new(),
             collector: Collector::default(),
             zeal: 0,
             target: None,
@@ -62,7 +65,7 @@ impl Options {
     ///
     /// When code for the target cannot run here.
     pub fn config(&self) -> Result<Config> {
-        let mut config = Config::new();
+        let mut config = self.base.clone();
         config
             .collector(self.collector)
             .zeal(self.zeal)

@@ -1,17 +1,19 @@
 //! The command lines of the harness and of the process that it starts.
 
-use crate::args::{EngineArgs, collector_name_or_none};
+use crate::engine_args::{EngineArgs, collector_name_or_none};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 /// Measure programs under collectors and engines, side by side.
 ///
 /// Each run is a process of its own, and engines take turns, so that whatever disturbs the machine disturbs all. Results are compared
-/// between engines, and a program's output with FILE.expected where that exists. A PROGRAM is
+/// between engines, and a program's output with FILE.expected where that exists. A PROGRAM is one of these:
 ///
 ///  - FILE=N: a module that exports `run: [i32] -> [i32]`; it is called with N several times in one process. In the text format a comment
 ///    `;; bench: n=N` says what N is if it is not given;
+///
 ///  - FILE: a WASI command, which runs once in each process;
+///
 ///  - the name of a built-in program, perhaps with =N (see --list). Without any, all of those.
 ///
 /// Peers are looked for on the machine: `node`, version 22 or newer, on the PATH or where HEAPWRIGHT_NODE says; `wasmtime` as built in

@@ -76,15 +76,12 @@ fn resolve_one(given: &str, compile: bool, scratch: &TempDir) -> Result<Program,
         (store(scratch, name, &generate::huge_function())?, None, name.to_owned())
     } else {
         let path = Path::new(name);
-        let bytes = load::module(path)?;
-        let text = std::fs::read(path)
-            .ok()
-            .filter(|contents| *contents != bytes)
-            .map(|t| String::from_utf8_lossy(&t).into_owned());
+        let load::Source { binary, text } = load::module(path)?;
         let title = short(path);
-        let file = match &text {
-            Some(_) => store(scratch, &title.replace('/', "-"), &bytes)?,
-            None => path.to_owned(),
+        // Each process reads it again, which a pipe does not allow.
+        let file = match text.is_none() && path.is_file() {
+            true => path.to_owned(),
+            false => store(scratch, &title.replace('/', "-"), &binary)?,
         };
         (file, text, title)
     };

@@ -9,6 +9,7 @@ mod wasm;
 use crate::args::ExploreArgs;
 use crate::failure::Failure;
 use crate::load;
+use crate::output::print;
 use heapwright::{Engine, FunctionListing, Mark, replace_file};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -22,7 +23,14 @@ const PLACE: &str = "/*DATA*/";
 /// Writes the page.
 pub(crate) fn run(args: &ExploreArgs) -> Result<u8, Failure> {
     let file = args.file.display();
-    let bytes = load::module(&args.file)?;
+    let out = match &args.output {
+        Some(output) => output.clone(),
+        None if load::is_stdin(&args.file) => {
+            return Err(Failure::usage("--output is needed for a module from standard input"));
+        }
+        None => default_output(&args.file),
+    };
+    let bytes = load::module(&args.file)?.binary;
     let config = args.engine.config().map_err(Failure::usage)?;
     let engine = Engine::new(&config).map_err(|e| Failure::unusable(format_args!("{e:#}")))?;
     let mut choice = Choice::new(args);
@@ -46,10 +54,9 @@ pub(crate) fn run(args: &ExploreArgs) -> Result<u8, Failure> {
     // Inside a script element nothing may look like markup.
     let data = data.to_string().replace('<', "\\u003c");
     let page = PAGE.replacen(PLACE, &data, 1);
-    let out = args.output.clone().unwrap_or_else(|| default_output(&args.file));
-    replace_file(&out, page.as_bytes(), None)
+    replace_file(&out, page.as_bytes())
         .map_err(|e| Failure::unusable(format_args!("cannot write {}: {e}", out.display())))?;
-    println!("{}", out.display());
+    print(&format!("{}\n", out.display()))?;
     Ok(0)
 }
 

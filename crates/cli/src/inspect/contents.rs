@@ -1,5 +1,6 @@
 //! Sections, counts, imports and exports of a valid module.
 
+use crate::output::quoted;
 use wasmparser::{CompositeInnerType, Error, ExternalKind, KnownCustom, Name, Parser, Payload, TypeRef};
 
 /// What a module consists of.
@@ -176,12 +177,4 @@ fn kind(kind: ExternalKind) -> &'static str {
         ExternalKind::Global => "global",
         ExternalKind::Tag => "tag",
     }
-}
-
-/// A name on one line, cut when it is very long: some modules have whole texts for names.
-fn quoted(name: &str) -> String {
-    const SHOWN: usize = 100;
-    let rest = if name.chars().nth(SHOWN).is_some() { "…" } else { "" };
-    let shown: String = name.chars().take(SHOWN).collect();
-    format!("`{}{rest}`", shown.replace('\n', "\\n"))
 }

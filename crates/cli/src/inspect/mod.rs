@@ -6,7 +6,7 @@ mod features;
 use crate::args::InspectArgs;
 use crate::failure::Failure;
 use crate::load;
-use crate::output::{columns, print};
+use crate::output::{columns, one_line, print};
 use contents::Contents;
 use heapwright::Engine;
 use std::fmt::Write;
@@ -14,7 +14,7 @@ use std::fmt::Write;
 /// Describes a module.
 pub(crate) fn run(args: &InspectArgs) -> Result<u8, Failure> {
     let file = args.file.display();
-    let bytes = load::module(&args.file)?;
+    let bytes = load::module(&args.file)?.binary;
     let features = features::needed(&bytes).map_err(|e| {
         Failure::unusable(format_args!("{file} is not valid: {} (at offset {:#x})", e.message(), e.offset()))
     })?;
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<u8, Failure> {
 
     let mut text = format!("{file}: {} bytes\n", bytes.len());
     if let Some(name) = &contents.name {
-        let _ = writeln!(text, "module name: {name}");
+        let _ = writeln!(text, "module name: {}", one_line(name));
     }
     section(&mut text, "sections", &sections(&contents), &[1, 2, 3]);
     section(&mut text, "definitions", &counts(&contents), &[0]);

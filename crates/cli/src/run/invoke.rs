@@ -3,6 +3,7 @@
 use super::ending::show;
 use super::host::Host;
 use crate::failure::Failure;
+use crate::output::quoted;
 use anyhow::anyhow;
 use heapwright::{ExternType, FuncType, GcRefKind, Instance, Module, Result, Store, V128, Val, ValType};
 use std::ffi::OsString;
@@ -52,8 +53,7 @@ impl Call {
 pub(crate) fn functions(module: &Module) -> String {
     /// More would be noise.
     const SHOWN: usize = 12;
-    let names: Vec<String> =
-        module.exports().filter(|e| e.ty().func().is_some()).map(|e| format!("`{}`", e.name())).collect();
+    let names: Vec<String> = module.exports().filter(|e| e.ty().func().is_some()).map(|e| quoted(e.name())).collect();
     match names.len() {
         0 => "it exports no functions".to_owned(),
         n if n > SHOWN => format!("it exports the functions {} and {} more", names[..SHOWN].join(", "), n - SHOWN),
@@ -65,8 +65,9 @@ pub(crate) fn functions(module: &Module) -> String {
 fn arguments(name: &str, ty: &FuncType, args: &[OsString]) -> Result<Vec<Val>, String> {
     let params: Vec<ValType> = ty.params().collect();
     if params.len() != args.len() {
+        let plural = if params.len() == 1 { "" } else { "s" };
         return Err(format!(
-            "`{name}` takes {} arguments and was given {}: its type is {ty}",
+            "`{name}` takes {} argument{plural} and was given {}: its type is {ty}",
             params.len(),
             args.len()
         ));

@@ -4,6 +4,7 @@ mod chars;
 mod ending;
 pub(crate) mod host;
 mod invoke;
+mod reports;
 mod stats;
 
 use crate::args::{Profile, RunArgs};
@@ -47,7 +48,11 @@ fn run_here(args: &RunArgs) -> Result<u8, Failure> {
         Some(Profile::Jitdump) => ProfilingStrategy::JitDump,
     });
     config.cache(cache::of_run(&args.cache)?).compilation(args.compile.into());
-    let recorder = stats::listen(args, &mut config)?;
+    let recorder = match &args.record_calls {
+        Some(path) => Some(reports::CallFile::open(path)?),
+        None => None,
+    };
+    let listeners = reports::listen(args, &mut config)?;
     let engine = Engine::new(&config).map_err(|e| Failure::unusable(format_args!("{e:#}")))?;
     let module = load::program(&engine, args.file())?;
     let entry = Entry::find(args, &module)?;
@@ -60,16 +65,22 @@ fn run_here(args: &RunArgs) -> Result<u8, Failure> {
     let flushed = store.data_mut().flush();
     // However the program ended: what it called it will call again.
     module.update_cache();
-    if let Some(path) = &args.record_calls {
-        std::fs::write(path, store.call_profile().to_string())
-            .map_err(|e| Failure::unusable(format_args!("cannot write {}: {e}", path.display())))?;
-    }
-    if let (Some(format), Some(recorder)) = (args.stats, recorder) {
+    if let (Some(format), Some(recorder)) = (args.stats, &listeners.recorder) {
         stats::print(&recorder.figures(&store.gc_stats()), format, args);
     }
-    let code = ended?;
-    flushed?;
-    Ok(code)
+    let recorded = recorder.map_or(Ok(()), |file| file.write(&store.call_profile()));
+    // The timeline is complete when nobody can add to it any more.
+    drop((store, module, engine, config));
+    let traced = listeners.trace.map_or(Ok(()), |trace| trace.outcome());
+    match (ended, flushed.map_err(Failure::from).and(recorded).and(traced)) {
+        (ended, Ok(())) => ended,
+        (Ok(0), Err(failure)) => Err(failure),
+        // How the program ended is what the exit code says.
+        (ended, Err(failure)) => {
+            failure.report();
+            ended
+        }
+    }
 }
 
 /// What is to be called once the module is instantiated.

@@ -1,36 +1,10 @@
 //! What the collector did, for people to read.
 
-use crate::args::{LogLevel, RunArgs, StatsFormat};
-use crate::failure::Failure;
-use heapwright::Config;
+use crate::args::{RunArgs, StatsFormat};
 use heapwright::Phase;
-use heapwright::listeners::{Fanout, GcFigures, GcLog, PhaseFigures, Recorder, Timeline};
-use std::fs::File;
-use std::io::{BufWriter, Write, stderr};
+use heapwright::listeners::{GcFigures, PhaseFigures};
+use std::io::{Write, stderr};
 use std::time::Duration;
-
-/// Sets up the listeners that the command line asks for. Without any, no events are built.
-pub(super) fn listen(args: &RunArgs, config: &mut Config) -> Result<Option<Recorder>, Failure> {
-    let mut listeners = Fanout::new();
-    let recorder = args.stats.map(|_| Recorder::new());
-    if let Some(recorder) = &recorder {
-        listeners.add(recorder.clone());
-    }
-    match args.gc_log {
-        Some(LogLevel::Info) => _ = listeners.add(GcLog::new(stderr())),
-        Some(LogLevel::Debug) => _ = listeners.add(GcLog::new(stderr()).detailed()),
-        None => {}
-    }
-    if let Some(path) = &args.trace {
-        let file =
-            File::create(path).map_err(|e| Failure::unusable(format_args!("cannot write {}: {e}", path.display())))?;
-        listeners.add(Timeline::new(BufWriter::new(file)));
-    }
-    if !listeners.is_empty() {
-        config.event_sink(listeners);
-    }
-    Ok(recorder)
-}
 
 /// Writes figures to standard error.
 pub(super) fn print(figures: &GcFigures, format: StatsFormat, args: &RunArgs) {

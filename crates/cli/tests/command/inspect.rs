@@ -1,7 +1,7 @@
 //! `heapwright inspect`, `heapwright collectors` and the help.
 
-use crate::support::Here;
-use std::io::Read;
+use crate::support::{Ended, Here};
+use std::io::{Read, Write};
 use std::process::Stdio;
 
 #[test]
@@ -136,4 +136,35 @@ fn a_reader_that_goes_away_is_no_panic() {
     drop(out);
     let ended = child.wait_with_output().unwrap();
     assert_eq!((ended.status.code(), ended.stderr), (Some(141), Vec::new()));
+    // Nor one that was never there.
+    for args in [&["explore", "m.wat"][..], &["collectors"], &["bench", "--list"], &["cache", "info"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = here.command(args).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!((ended.status.code(), ended.stderr), (Some(141), Vec::new()), "{args:?}");
+    }
+}
+
+#[test]
+fn a_module_may_come_through_a_pipe() {
+    let here = Here::with("m.wat", r#"(module (func (export "f") (result i32) (i32.const 7)))"#);
+    here.heapwright(["compile", "m.wat"]).prints("");
+    let piped = |args: &[&str], file: &str| {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let mut command = here.command(args);
+        let child = command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(command);
+        writer.write_all(&std::fs::read(here.path(file)).unwrap()).unwrap();
+        drop(writer);
+        Ended::from(child.wait_with_output().unwrap())
+    };
+    for name in ["-", "/dev/stdin"] {
+        piped(&["run", "--invoke", "f", name], "m.wat").prints("7\n");
+        piped(&["run", "--invoke", "f", name], "m.hwm").prints("7\n");
+    }
+    assert!(piped(&["inspect", "-"], "m.wat").out.contains("`f`"));
+    piped(&["compile", "-o", "again.hwm", "-"], "m.wat").prints("");
+    here.heapwright(["run", "--invoke", "f", "again.hwm"]).prints("7\n");
+    here.heapwright(["compile", "-"]).fails(2, &["--output"]);
+    here.heapwright(["explore", "-"]).fails(2, &["--output"]);
 }

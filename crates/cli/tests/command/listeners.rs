@@ -85,6 +85,25 @@ fn a_trace_is_a_file_of_events() {
     assert!(ended.err.contains("cannot write no/such/folder/t.json"), "{}", ended.err);
 }
 
+/// The program is not to blame: what it computed, the other reports and its exit code are there.
+#[test]
+fn reports_that_cannot_be_written() {
+    let here = Here::with("g.wat", GARBAGE);
+    here.file("trap.wat", "(module (func $f unreachable) (start $f))");
+    for flag in ["--trace", "--record-calls"] {
+        let ended = here.heapwright(["run", "--stats=json", flag, "/dev/full", "g.wat"]);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let (json, message) = ended.err.split_once('\n').unwrap();
+        assert!(serde_json::from_str::<Value>(json).unwrap()["bytes_allocated"].as_u64().unwrap() > 0, "{json}");
+        assert!(message.contains("cannot write /dev/full"), "{message}");
+        here.heapwright(["run", flag, "/dev/full", "trap.wat"]).fails(134, &["cannot write /dev/full", "unreachable"]);
+        // What can be known before is said before.
+        here.heapwright(["run", flag, "no/such/folder/x", "trap.wat"]).fails(1, &["cannot write no/such/folder/x"]);
+        let before = here.heapwright(["run", flag, "no/such/folder/x", "trap.wat"]);
+        assert!(!before.err.contains("unreachable"), "{before:?}");
+    }
+}
+
 #[test]
 fn profilers_are_told_of_functions() {
     let here = Here::with("g.wat", GARBAGE);
