@@ -78,8 +78,9 @@ pub enum Compilation {
     /// All of them when the module is loaded. Calls between them are direct.
     #[default]
     Eager,
-    /// Each when it is first called, by the thread that calls it; loading only validates. A program of which a run uses little starts
-    /// sooner. A call of a function that was not compiled when its caller was goes through a jump, ever after.
+    /// Each when it is first called, by the thread that calls it, or [ahead of that](Config::compile_ahead) by another one; loading only
+    /// validates. A program of which a run uses little starts sooner. A call of a function that had not been called when its caller was
+    /// compiled goes through a jump, ever after.
     Lazy,
 }
 
@@ -123,12 +124,17 @@ impl WasmBacktraceDetails {
     pub const VARIABLE: &'static str = "HEAPWRIGHT_BACKTRACE_DETAILS";
 }
 
+/// Whether a second thread takes nothing from the first.
+fn several_processors() -> bool {
+    std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1)
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
             collector: Collector::default(),
             heap: HeapConfig { initial: 1 << 20, max: u64::MAX, sizing: SizingPolicy::Growing, zeal: 0 },
-            settings: Settings::default(),
+            settings: Settings { ahead: several_processors(), ..Settings::default() },
             signals: None,
             max_wasm_stack: 512 << 10,
             max_object_size: u64::MAX,
@@ -368,6 +374,15 @@ impl Config {
     /// Whether functions compile on several threads. Default on.
     pub fn parallel_compilation(&mut self, enable: bool) -> &mut Self {
         self.settings.parallel = enable;
+        self
+    }
+
+    /// With [`Compilation::Lazy`] and [`parallel_compilation`](Self::parallel_compilation): whether the functions that a function calls are
+    /// compiled when it is called for the first time itself, by a thread of the engine, while it runs. Default on, where this machine
+    /// has more than one processor. A program starts sooner; functions are compiled that it may never call. The thread comes and goes as there is
+    /// something to do, and keeps no module, store or engine alive.
+    pub fn compile_ahead(&mut self, enable: bool) -> &mut Self {
+        self.settings.ahead = enable;
         self
     }
 

@@ -6,12 +6,13 @@ use heapwright::{
 };
 use std::sync::Barrier;
 use std::thread;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 fn engine(change: impl FnOnce(&mut Config)) -> Engine {
     let mut config = Config::new();
-    // The functions here are small, and are to be called.
-    config.compilation(Compilation::Lazy).inlining(false);
+    // The functions here are small, and are to be called; what is compiled is to be what was called.
+    config.compilation(Compilation::Lazy).inlining(false).compile_ahead(false);
     change(&mut config);
     Engine::new(&config).unwrap()
 }
@@ -268,8 +269,8 @@ fn threads_compile_and_call_the_same_functions() -> Result<()> {
         format!(r#"(func (export "f{i}") (param i32) (result i32) (i32.add (i32.const {i}) {next}))"#)
     };
     let text = format!("(module {})", (0..FUNCTIONS).map(body).collect::<String>());
-    let engine = engine(|_| ());
-    for _ in 0..5 {
+    for ahead in [false, true, false, true, true] {
+        let engine = engine(|c| _ = c.compile_ahead(ahead));
         let module = Module::new(&engine, &text)?;
         let together = Barrier::new(THREADS);
         let run = |thread: usize| -> Result<()> {
@@ -291,6 +292,148 @@ fn threads_compile_and_call_the_same_functions() -> Result<()> {
         let mut places: Vec<_> = module.functions().map(|f| f.code.expect("compiled")).collect();
         places.sort_by_key(|place| place.start);
         assert!(places.windows(2).all(|w| w[0].end <= w[1].start), "each function has one place");
+    }
+    Ok(())
+}
+
+/// A chain of functions, each of which calls the next if it is told to.
+fn chain(length: usize) -> String {
+    let body = |i: usize| {
+        let next = if i + 1 < length {
+            format!("(call $f{} (i32.sub (local.get 0) (i32.const 1)))", i + 1)
+        } else {
+            String::new()
+        };
+        let next = if next.is_empty() { "(i32.const 0)" } else { &next };
+        format!(
+            r#"(func $f{i} (export "f{i}") (param i32) (result i32)
+                 (i32.add (i32.const 1) (if (result i32) (local.get 0) (then {next}) (else (i32.const 0)))))"#
+        )
+    };
+    format!("(module {})", (0..length).map(body).collect::<String>())
+}
+
+/// Waits until a function is compiled that nobody calls.
+fn await_compiled(module: &Module, name: &str) {
+    let start = Instant::now();
+    while !compiled(module).iter().any(|compiled| compiled == name) {
+        assert!(start.elapsed() < Duration::from_secs(60), "{name} is not compiled ahead");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn what_a_called_function_calls_is_compiled_ahead() -> Result<()> {
+    let engine = engine(|c| _ = c.compile_ahead(true));
+    let module = Module::new(&engine, chain(4))?;
+    let mut store = Store::new(&engine, ())?;
+    let instance = Instance::new(&mut store, &module, &[])?;
+    assert!(compiled(&module).is_empty());
+    for i in 0..3 {
+        // The first call of each, and it calls no other: what it would call is compiled, and nothing beyond.
+        assert_eq!(call(&mut store, instance, &format!("f{i}"), 0)?, 1);
+        await_compiled(&module, &format!("f{}", i + 1));
+        assert_eq!(compiled(&module).len(), i + 2);
+    }
+    assert_eq!(call(&mut store, instance, "f0", 1)?, 2);
+    assert_eq!(call(&mut store, instance, "f0", 10)?, 4);
+    // Another instance calls what is there.
+    let instance = Instance::new(&mut store, &module, &[])?;
+    assert_eq!(call(&mut store, instance, "f1", 10)?, 3);
+    Ok(())
+}
+
+#[test]
+fn functions_called_by_tables_and_references_have_theirs_compiled_ahead() -> Result<()> {
+    let text = r#"(module
+      (type $f (func (param i32) (result i32)))
+      (table funcref (elem $in_table))
+      (elem declare func $referred)
+      (func $of_table (type $f) (i32.add (local.get 0) (i32.const 1)))
+      (func $of_reference (type $f) (i32.add (local.get 0) (i32.const 2)))
+      (func $in_table (type $f) (if (local.get 0) (then (return (call $of_table (local.get 0))))) (i32.const 5))
+      (func $referred (type $f) (if (local.get 0) (then (return (call $of_reference (local.get 0))))) (i32.const 6))
+      (func (export "table") (type $f) (call_indirect (type $f) (local.get 0) (i32.const 0)))
+      (func (export "reference") (type $f) (call_ref $f (local.get 0) (ref.func $referred))))"#;
+    let engine = engine(|c| _ = c.compile_ahead(true).known_targets(false).guarded_calls(false));
+    let module = Module::new(&engine, text)?;
+    let mut store = Store::new(&engine, ())?;
+    let instance = Instance::new(&mut store, &module, &[])?;
+    for (export, callee, without, with) in [("table", "of_table", 5, 11), ("reference", "of_reference", 6, 12)] {
+        assert_eq!(call(&mut store, instance, export, 0)?, without);
+        await_compiled(&module, callee);
+        assert_eq!(call(&mut store, instance, export, 10)?, with);
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_is_compiled_ahead_where_that_is_off() -> Result<()> {
+    for (ahead, parallel) in [(false, true), (true, false)] {
+        let engine = engine(|c| _ = c.compile_ahead(ahead).parallel_compilation(parallel));
+        let module = Module::new(&engine, chain(2))?;
+        let mut store = Store::new(&engine, ())?;
+        let instance = Instance::new(&mut store, &module, &[])?;
+        assert_eq!(call(&mut store, instance, "f0", 0)?, 1);
+        thread::sleep(Duration::from_millis(50));
+        assert_eq!(compiled(&module), ["f0"]);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_was_compiled_ahead_is_kept() -> Result<()> {
+    let dir = TempDir::new()?;
+    let cache = Cache::open(dir.path(), DEFAULT_CACHE_LIMIT)?;
+    let run = |n: i32| -> Result<(Vec<String>, Module)> {
+        let engine = engine(|c| _ = c.cache(Some(cache.clone())).compile_ahead(true));
+        let module = Module::new(&engine, chain(3))?;
+        let before = compiled(&module);
+        let mut store = Store::new(&engine, ())?;
+        let instance = Instance::new(&mut store, &module, &[])?;
+        assert_eq!(call(&mut store, instance, "f0", n)?, n + 1);
+        Ok((before, module))
+    };
+    let (before, module) = run(0)?;
+    assert!(before.is_empty());
+    await_compiled(&module, "f1");
+    assert_eq!(module.update_cache(), 2);
+    let (before, module) = run(1)?;
+    assert_eq!(before, ["f0", "f1"]);
+    assert_eq!(module.update_cache(), 0);
+    // Whom nobody has seen called is compiled when it is.
+    let (before, module) = run(2)?;
+    assert_eq!(before, ["f0", "f1"]);
+    assert_eq!(module.update_cache(), 1);
+    Ok(())
+}
+
+#[test]
+fn modules_and_engines_are_dropped_while_their_functions_are_compiled() -> Result<()> {
+    // Much more than is compiled in the time that this takes.
+    let many: String = (0..500).map(|i| format!("(func $g{i} (param i32) (result i32) (i32.const {i}))")).collect();
+    let calls: String = (0..500).map(|i| format!("(drop (call $g{i} (i32.const 0)))")).collect();
+    let text = format!(
+        r#"(module {many} (func (export "f") (param i32) (result i32)
+             (if (local.get 0) (then {calls})) (i32.const 7)))"#
+    );
+    for drops_engine in [false, true, false, true, false] {
+        let engine = engine(|c| _ = c.compile_ahead(true));
+        let module = Module::new(&engine, &text)?;
+        let mut store = Store::new(&engine, ())?;
+        let instance = Instance::new(&mut store, &module, &[])?;
+        assert_eq!(call(&mut store, instance, "f", 0)?, 7);
+        drop((store, module));
+        if drops_engine {
+            drop(engine);
+        } else {
+            // The engine, and its thread, go on.
+            let module = Module::new(&engine, chain(2))?;
+            let mut store = Store::new(&engine, ())?;
+            let instance = Instance::new(&mut store, &module, &[])?;
+            assert_eq!(call(&mut store, instance, "f0", 0)?, 1);
+            await_compiled(&module, "f1");
+        }
     }
     Ok(())
 }

@@ -73,6 +73,10 @@ pub(crate) struct DevArgs {
     #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
     pub(crate) no_optimize: bool,
 
+    /// Compile no function before it is called, also with a processor to spare
+    #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
+    pub(crate) no_compile_ahead: bool,
+
     /// Run the whole barrier at stores that need none
     #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
     pub(crate) no_elision: bool,
@@ -188,6 +192,9 @@ impl DevArgs {
             .huge_pages(!self.no_huge_pages)
             .optimize(!self.no_optimize)
             .elide_barriers(!self.no_elision);
+        if self.no_compile_ahead {
+            config.compile_ahead(false);
+        }
         if self.no_signals {
             config.signals_based_traps(false);
         }

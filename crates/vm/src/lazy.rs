@@ -4,15 +4,19 @@
 //! functions are compiled at once. A compiled function gets its place under a lock: first its code is written, then its tables are
 //! added to the module, where any thread and any signal handler can find them, and only then its slot leads there. Nobody can be in
 //! code whose tables are not to be found.
+//!
+//! A function may be compiled [before it is called](crate::background). Its slot leads to the vm all the same, and no
+//! code calls it directly, until it is called: that call shows where the program is, and has what the function calls compiled.
 
 use crate::code::CodeMapping;
 use crate::{LoadError, builtins, stack};
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use heapwright_gc_heap::MemoryError;
 use heapwright_jit::abi::SignatureKinds;
 use heapwright_jit::artifact::CompiledModule;
 use heapwright_jit::{Bodies, Compiler};
-use std::sync::atomic::Ordering::Release;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -31,12 +35,18 @@ pub(crate) struct Lazy {
     placing: Mutex<()>,
     /// Functions that the module was loaded with.
     at_first: usize,
+    /// By function: whether it was called, or was there when the module was loaded. Their slots lead to their code.
+    called: Box<[AtomicBool]>,
+    /// What functions call that are compiled and were not called.
+    callees: Mutex<HashMap<u32, Vec<u32>>>,
 }
 
 impl Lazy {
     pub(crate) fn new(module: &CompiledModule, bodies: Bodies) -> Lazy {
-        let (busy, done, placing) = Default::default();
-        Lazy { bodies, busy, done, placing, at_first: module.compiled_functions() }
+        let (busy, done, placing, callees) = Default::default();
+        let called = |defined| AtomicBool::new(module.code_of(defined).is_some());
+        let called = (0..bodies.len() as u32).map(called).collect();
+        Lazy { bodies, busy, done, placing, at_first: module.compiled_functions(), called, callees }
     }
 
     /// Makes each slot lead to its function, or to where it will be compiled.
@@ -61,7 +71,26 @@ impl Lazy {
         lock(&self.placing)
     }
 
-    /// Sees to it that a function (counted without imports) is compiled.
+    /// Whether a function was called, so that others may call its code directly.
+    pub(crate) fn is_called(&self, defined: u32) -> bool {
+        self.called[defined as usize].load(Acquire)
+    }
+
+    /// Makes a function's slot lead to its code, which must be there. Gives the functions that it calls and that are not compiled, if this is
+    /// its first call.
+    pub(crate) fn call(&self, module: &CompiledModule, code: &CodeMapping, defined: u32) -> Vec<u32> {
+        let place = module.code_of(defined).expect("a function is compiled before it is called");
+        code.slot(defined).store(code.address(place.start), Release);
+        if self.called[defined as usize].swap(true, AcqRel) {
+            return Vec::new();
+        }
+        let mut callees = lock(&self.callees).remove(&defined).unwrap_or_default();
+        callees.retain(|&callee| module.code_of(callee).is_none());
+        callees
+    }
+
+    /// Sees to it that a function (counted without imports) is compiled, by this thread or by another one: then it is waited for if `wait`
+    /// says so.
     ///
     /// # Errors
     ///
@@ -72,6 +101,7 @@ impl Lazy {
         module: &CompiledModule,
         code: &CodeMapping,
         defined: u32,
+        wait: bool,
     ) -> Result<(), LoadError> {
         let mut busy = lock(&self.busy);
         loop {
@@ -81,13 +111,14 @@ impl Lazy {
             if busy.insert(defined) {
                 break;
             }
+            if !wait {
+                return Ok(());
+            }
             busy = self.done.wait(busy).unwrap_or_else(PoisonError::into_inner);
         }
         drop(busy);
-        let result = self.compile_now(compiler, module, code, defined);
-        lock(&self.busy).remove(&defined);
-        self.done.notify_all();
-        result
+        let _busy = Busy { lazy: self, defined };
+        self.compile_now(compiler, module, code, defined)
     }
 
     fn compile_now(
@@ -108,14 +139,28 @@ impl Lazy {
                 Ok::<_, LoadError>(other.join().map_err(|_| no_thread())??)
             })?
         };
+        if compiler.settings().compiles_ahead() {
+            lock(&self.callees).insert(defined, function.callees(module));
+        }
         let _placing = lock(&self.placing);
         let start = function.start(code.length());
-        let (bytes, piece) = function.place(module, start)?;
+        let (bytes, piece) = function.place(module, start, |callee| self.is_called(callee))?;
         code.append(start, &bytes)?;
-        let address = code.address(piece.range.start);
         module.add(piece);
-        code.slot(defined).store(address, Release);
         Ok(())
+    }
+}
+
+/// A function that this thread compiles. However that ends, others may go on then.
+struct Busy<'a> {
+    lazy: &'a Lazy,
+    defined: u32,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        lock(&self.lazy.busy).remove(&self.defined);
+        self.lazy.done.notify_all();
     }
 }
 

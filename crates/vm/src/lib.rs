@@ -15,6 +15,7 @@
 compile_error!("heapwright-vm runs compiled code on x86-64 Linux only, for now");
 
 mod activation;
+mod background;
 mod builtins;
 mod code;
 mod error;

@@ -148,13 +148,24 @@ impl LoadedModule {
     }
     /// The entry point of a defined function (counted without imports).
     pub(crate) fn code_of(&self, defined: u32) -> *const u8 {
-        // What is not compiled has a jump stub.
-        self.code.at(self.compiled.code_of(defined).map_or(defined * JUMP_STUB, |code| code.start))
+        // What is not compiled, or was not called, has a jump stub.
+        let direct = self.lazy.as_ref().is_none_or(|lazy| lazy.is_called(defined));
+        let code = self.compiled.code_of(defined).filter(|_| direct);
+        self.code.at(code.map_or(defined * JUMP_STUB, |code| code.start))
     }
-    /// The entry point of a defined function, which is compiled if it was not.
-    pub(crate) fn compiled_code_of(&self, defined: u32) -> Result<*const u8, LoadError> {
+    /// What the first call of a defined function does: the function is compiled if it was not, and what it calls is going to be. Gives the
+    /// entry point.
+    pub(crate) fn first_call(self: &Arc<Self>, defined: u32) -> Result<*const u8, LoadError> {
         self.compile_function(defined)?;
+        if let Some(lazy) = &self.lazy {
+            let next = lazy.call(&self.compiled, self.code.code(), defined);
+            self.runtime.background().submit(self, next);
+        }
         Ok(self.code_of(defined))
+    }
+    /// Compiles a defined function that will probably be called, if nobody has or does, without calling it.
+    pub(crate) fn compile_ahead(&self, defined: u32) -> Result<(), LoadError> {
+        self.compile_lazily(defined, false)
     }
     /// Compiles a defined function (counted without imports), if it is not.
     ///
@@ -162,8 +173,11 @@ impl LoadedModule {
     ///
     /// [`LoadError`]: it surpasses a limit, or there is no memory.
     pub fn compile_function(&self, defined: u32) -> Result<(), LoadError> {
+        self.compile_lazily(defined, true)
+    }
+    fn compile_lazily(&self, defined: u32, wait: bool) -> Result<(), LoadError> {
         match &self.lazy {
-            Some(lazy) => lazy.compile(self.runtime.compiler(), &self.compiled, self.code.code(), defined),
+            Some(lazy) => lazy.compile(self.runtime.compiler(), &self.compiled, self.code.code(), defined, wait),
             None => Ok(()),
         }
     }

@@ -1,5 +1,6 @@
 //! What all stores of an engine share.
 
+use crate::background::Background;
 use crate::code::{CodeKind, CodeMapping, CodeObject, RegisteredCode};
 use crate::mapping::FileBytes;
 use crate::module::Text;
@@ -26,6 +27,7 @@ pub struct Runtime {
     stubs: Mutex<StubCache>,
     epochs: Epochs,
     allocator: Allocator,
+    background: Background,
 }
 
 /// Where the memory of stores and instances comes from.
@@ -116,6 +118,7 @@ impl Runtime {
             stubs,
             epochs: Epochs::default(),
             allocator,
+            background: Background::new(),
         }))
     }
 
@@ -228,6 +231,11 @@ impl Runtime {
             mapping.map_or(Text::Bytes(&bytes[text]), Text::Mapped)
         };
         LoadedModule::new(self, module, text, wasm)
+    }
+
+    /// The thread that compiles ahead.
+    pub(crate) fn background(&self) -> &Background {
+        &self.background
     }
 
     pub(crate) fn allocator(&self) -> &Allocator {

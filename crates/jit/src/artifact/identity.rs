@@ -37,8 +37,8 @@ impl Identity {
         let mut processor: Vec<String> =
             enabled.map(|v| if v.as_bool().is_some() { v.name.to_owned() } else { v.to_string() }).collect();
         processor.sort();
-        // Whatever else is added to the settings is compared; these two alone change no code.
-        let settings = Settings { verify: false, parallel: false, ..settings.clone() };
+        // Whatever else is added to the settings is compared; these three alone change no code.
+        let settings = Settings { verify: false, parallel: false, ahead: false, ..settings.clone() };
         Identity {
             build: format!("{BUILD} (cranelift {})", cranelift_codegen::VERSION),
             target: isa.triple().to_string(),
@@ -167,7 +167,12 @@ mod tests {
         let spec = heapwright_collectors::default().spec;
         let of = |settings| Compiler::new(settings, spec).expect("a compiler for this machine").identity();
         let settings = Settings::default();
-        let verified = Settings { verify: !settings.verify, parallel: !settings.parallel, ..settings.clone() };
+        let verified = Settings {
+            verify: !settings.verify,
+            parallel: !settings.parallel,
+            ahead: !settings.ahead,
+            ..settings.clone()
+        };
         assert_eq!(of(verified), of(settings.clone()));
         assert_ne!(of(Settings { memory_guard: 64 << 20, ..settings.clone() }), of(settings));
     }

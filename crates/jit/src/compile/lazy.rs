@@ -18,6 +18,7 @@ use crate::artifact::{CodeRange, CompiledModule, PAGE, Piece, Tables};
 use crate::inline::{BodyTable, Candidates, Inliner, Plan};
 use crate::module::{FunctionBody, ParsedModule, parse};
 use cranelift_codegen::binemit::Reloc;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Bytes of a jump stub.
@@ -130,13 +131,29 @@ impl UnplacedFunction {
         end.next_multiple_of(self.code.alignment.max(ALIGNMENT) as usize)
     }
 
-    /// Gives the function its place, and its calls their targets: functions that are compiled, or else their jump stubs. Gives
-    /// the code to be written there, and what is to be [added](CompiledModule::add) to the module afterwards.
+    /// The functions (counted without imports) that it calls directly, in the order of its code. Each once, and not itself.
+    pub fn callees(&self, module: &CompiledModule) -> Vec<u32> {
+        let imported = module.info.imported_funcs;
+        let mut relocs: Vec<_> = self.code.relocs.iter().map(|reloc| (reloc.offset, reloc.callee)).collect();
+        relocs.sort_unstable();
+        let mut seen = HashSet::new();
+        let callees = relocs.into_iter().filter_map(|(_, callee)| callee.checked_sub(imported));
+        callees.filter(|&callee| callee != self.defined && seen.insert(callee)).collect()
+    }
+
+    /// Gives the function its place, and its calls their targets: functions that are compiled and that `direct` says may be called
+    /// directly, or else their jump stubs. Gives the code to be written there, and what is to be [added](CompiledModule::add) to the
+    /// module afterwards.
     ///
     /// # Errors
     ///
     /// [`CompileError`]: when a call cannot reach.
-    pub fn place(self, module: &CompiledModule, start: usize) -> Result<(Vec<u8>, Piece), CompileError> {
+    pub fn place(
+        self,
+        module: &CompiledModule,
+        start: usize,
+        direct: impl Fn(u32) -> bool,
+    ) -> Result<(Vec<u8>, Piece), CompileError> {
         let UnplacedFunction { defined, code: FunctionCode { mut code, relocs, tables: own, .. } } = self;
         let imported = module.info.imported_funcs;
         let refuse = |what: String| CompileError::internal(imported + defined, what);
@@ -149,8 +166,8 @@ impl UnplacedFunction {
             let callee = callee.ok_or_else(|| refuse(format!("cannot link {reloc:?}")))?;
             let target = match module.code_of(callee) {
                 _ if callee == defined => range.start,
-                Some(code) => code.start,
-                None => callee * JUMP_STUB,
+                Some(code) if direct(callee) => code.start,
+                _ => callee * JUMP_STUB,
             };
             // All of it is below 2 GiB, and so is the distance.
             let distance = i64::from(target) - i64::from(start + reloc.offset) + reloc.addend;

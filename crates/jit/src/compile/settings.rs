@@ -74,6 +74,9 @@ pub struct Settings {
     pub verify: bool,
     /// Functions compile on several threads.
     pub parallel: bool,
+    /// With `parallel`: of functions that are compiled when they are called, those that will probably be called next are compiled before, on
+    /// another thread.
+    pub ahead: bool,
     /// Compiled code counts what its barrier programs do, in [`MutatorState::barriers`](heapwright_gc_heap::MutatorState::barriers).
     pub count_barriers: bool,
     /// Stores that the collector declares to need less than its store program get less. Off: each runs the whole program.
@@ -105,6 +108,7 @@ impl Default for Settings {
             fold_allocations: true,
             verify: cfg!(debug_assertions),
             parallel: true,
+            ahead: true,
             count_barriers: false,
             elide_barriers: true,
             record_calls: false,
@@ -125,6 +129,11 @@ impl Settings {
     /// Whether an access to memory that is not mapped becomes a trap. Where not, every access is checked before it is made.
     pub fn faults_trap(&self) -> bool {
         self.signal_traps && self.target == Target::Native
+    }
+
+    /// Whether functions are compiled before they are called.
+    pub fn compiles_ahead(&self) -> bool {
+        self.parallel && self.ahead
     }
 
     /// Whether calls are replaced by bodies.

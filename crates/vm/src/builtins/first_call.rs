@@ -91,7 +91,7 @@ unsafe extern "C" fn resolve(context: *mut u8, defined: u32) -> usize {
     unsafe {
         run(context, |store, instance| {
             let module = store.instance_module(instance).clone();
-            let code = module.compiled_code_of(defined).map_err(|e| {
+            let code = module.first_call(defined).map_err(|e| {
                 let func = module.info().imported_funcs + defined;
                 CallError::host(format!("function {func} cannot be compiled: {e}"))
             })?;
