@@ -85,6 +85,8 @@ mod tests {
         for switch in ["--no-signals", "--no-stack-watermark", "--no-huge-pages", "--no-optimize", "--no-elision"] {
             assert_ne!(config(&[switch]), plain, "{switch}");
         }
+        // On a single processor nothing is compiled ahead anyway.
+        assert!(config(&["--no-compile-ahead"]).contains("ahead: false"));
         for pass in Pass::value_variants().iter().filter_map(Pass::to_possible_value) {
             assert_ne!(config(&["--without", pass.get_name()]), plain, "{}", pass.get_name());
         }
