@@ -124,8 +124,18 @@ fn binary(path: &Path, contents: Vec<u8>) -> Result<Source, Failure> {
     })?;
     match wat::Parser::new().parse_str(Some(path), &text) {
         Ok(binary) => Ok(Source { binary, text: Some(text) }),
-        Err(e) => Err(failed(&e)),
+        Err(e) => Err(failed(&without_long_lines(&e.to_string()))),
     }
+}
+
+/// A message that quotes the text, without the quotation where the text has very long lines. What and where stand before it.
+fn without_long_lines(message: &str) -> String {
+    const LONG: usize = 240;
+    if message.lines().all(|line| line.len() <= LONG) {
+        return message.to_owned();
+    }
+    let place: Vec<&str> = message.lines().take_while(|line| line.len() <= LONG && line.trim() != "|").collect();
+    place.join("\n")
 }
 
 /// Whether the first thing after spaces is a parenthesis or a comment.
@@ -143,5 +153,16 @@ mod tests {
         assert_eq!(bounded(&b"abc"[..], 3).unwrap().unwrap(), b"abc");
         assert_eq!(bounded(&b"abc"[..], 0).unwrap().unwrap(), b"abc", "the length is a hint");
         assert!(bounded(io::empty(), MOST + 1).unwrap().is_none());
+    }
+
+    #[test]
+    fn messages_quote_short_lines_only() {
+        let message = |text: &str| {
+            let source = binary(Path::new("x.wat"), text.into());
+            format!("{:?}", source.err().unwrap())
+        };
+        assert!(message("(module (what))").contains("(module (what))"));
+        let long = message(&format!("(module (what{}))", " ".repeat(1000)));
+        assert!(long.contains("x.wat:1:") && long.len() < 200, "{long}");
     }
 }

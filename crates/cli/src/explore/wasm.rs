@@ -10,6 +10,9 @@ pub(super) struct Text(HashMap<u32, Vec<Value>>);
 impl Text {
     /// Prints a module and keeps the lines of the functions listed.
     pub(super) fn of(bytes: &[u8], listed: &[FunctionListing]) -> anyhow::Result<Text> {
+        if listed.is_empty() {
+            return Ok(Text(HashMap::new()));
+        }
         // Bodies do not overlap: a line belongs to the last one that begins before it, if it ends behind it.
         let mut bodies: Vec<_> = listed.iter().map(|f| (f.body.clone(), f.index)).collect();
         bodies.sort_by_key(|(body, _)| body.start);

@@ -153,7 +153,7 @@ impl Allocator {
         image: Option<&Arc<MemoryImage>>,
         pooled: bool,
     ) -> Result<(Taken<MemorySlot>, u64), ResourceError> {
-        let too_large = || MemoryError(format!("a memory of {} pages", ty.minimum));
+        let too_large = || MemoryError(format!("a memory of {} pages is too large", ty.minimum));
         let bytes = |pages: u64| pages.checked_mul(1 << ty.page_size_log2);
         let minimum = bytes(ty.minimum).ok_or_else(too_large)?;
         let declared = ty.maximum.map_or(u64::MAX, |max| bytes(max).unwrap_or(u64::MAX));

@@ -66,11 +66,11 @@ impl Table {
     /// Makes the table `len` slots long; new ones are null. Never shrinks.
     fn resize(&mut self, len: u64) -> Result<(), MemoryError> {
         if len > MAX_SLOTS {
-            return Err(MemoryError(format!("a table of {len} slots")));
+            return Err(MemoryError(format!("a table of {len} slots is too large: {MAX_SLOTS} are the most")));
         }
         if let Some(slot) = &mut self.pooled {
             if len > self.capacity {
-                return Err(MemoryError(format!("a table of {len} slots; the pool's have {}", self.capacity)));
+                return Err(MemoryError(format!("a table of {len} slots is too large: the pool's have {}", self.capacity)));
             }
             let size = if self.is_func { size_of::<FuncEntry>() } else { 4 };
             slot.used = slot.used.max(len as usize * size);
