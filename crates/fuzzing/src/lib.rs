@@ -6,6 +6,7 @@
 //! - [`Case`] is a program with the settings of the heap. [`Case::check`] gives a verdict, [`Case::shrink`] the shortest case found that
 //!   still fails.
 //! - [`conformance`] is the kit: scenarios that every collector has to pass, registered or not.
+//! - [`samples`] are collectors that are registered nowhere.
 //!
 //! Nothing here is part of the engine; crates that it tests may use it in their tests only.
 
@@ -15,6 +16,7 @@ pub mod conformance;
 mod model;
 mod op;
 mod program;
+pub mod samples;
 mod shrink;
 mod world;
 

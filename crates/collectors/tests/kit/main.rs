@@ -3,7 +3,6 @@
 //! A new collector is tested by its line in the registry. The scenarios are [`heapwright_fuzzing::conformance`]; the tests under
 //! `planted::` show that they find what they are there to find.
 
-mod faulty;
 mod planted;
 mod snapshot;
 

@@ -1,9 +1,9 @@
 //! Collectors with faults, for the kit to find: what a scenario never fails for it does not test.
 
-use crate::faulty::{Fault, Faulty};
 use crate::snapshot;
 use heapwright_collectors::{Registration, copying, drc, generational};
 use heapwright_fuzzing::conformance::{self, elisions};
+use heapwright_fuzzing::samples::faulty::{Fault, Faulty};
 use heapwright_fuzzing::{Case, Program, Random, SMALL};
 use heapwright_gc_heap::*;
 use libtest_mimic::Trial;

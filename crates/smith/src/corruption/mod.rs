@@ -8,9 +8,6 @@
 //! A fault outside the heap's reservation ends the process, because the engine's signal handler does not take it for its own.
 
 mod attack;
-/// A collector of free lists: no other has links in its heap. It is that of the collectors' own tests.
-#[path = "../../../collectors/tests/cells/cell_sweep/mod.rs"]
-mod cell_sweep;
 mod probe;
 mod scene;
 

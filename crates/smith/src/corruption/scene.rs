@@ -2,13 +2,13 @@
 
 use super::attack::Attack;
 use super::probe::{look, probe};
-use super::{Ending, Host, Token, cell_sweep, ending};
+use super::{Ending, Host, Token, ending};
 use heapwright::{
     AnyRef, ArrayRef, ArrayRefPre, AsContextMut, Caller, Collector, Config, Engine, Extern, ExternRef, HeapType, I31,
     InstanceAllocationStrategy, Linker, Memory, MemoryType, Module, PoolingAllocationConfig, Ref, RefType, Result,
     RootScope, Rooted, SizingPolicy, Store, StringEncoding, Table, TableType, Val,
 };
-use heapwright_collectors::Registration;
+use heapwright_fuzzing::samples::cell_sweep;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -47,12 +47,9 @@ pub struct Setting {
     pub room: Room,
 }
 
-static CELL_SWEEP: Registration =
-    Registration { spec: &cell_sweep::SPEC, create: || Box::<cell_sweep::CellSweep>::default() };
-
 /// Whose heaps are attacked: every collector that there is, and one with free lists.
 fn collectors() -> Vec<Collector> {
-    Collector::all().chain([Collector::from_registration(&CELL_SWEEP)]).collect()
+    Collector::all().chain([Collector::from_registration(&cell_sweep::REGISTRATION)]).collect()
 }
 
 impl fmt::Display for Setting {

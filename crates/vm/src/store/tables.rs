@@ -70,7 +70,10 @@ impl Table {
         }
         if let Some(slot) = &mut self.pooled {
             if len > self.capacity {
-                return Err(MemoryError(format!("a table of {len} slots is too large: the pool's have {}", self.capacity)));
+                return Err(MemoryError(format!(
+                    "a table of {len} slots is too large: the pool's have {}",
+                    self.capacity
+                )));
             }
             let size = if self.is_func { size_of::<FuncEntry>() } else { 4 };
             slot.used = slot.used.max(len as usize * size);

@@ -6,14 +6,14 @@ use heapwright_gc_heap::{HeapCorrupted, NULL_PAGE_BYTES};
 /// Free memory. Gaps `[start, end)` before `next` have been used up, or were too small for what was asked; the next sweep finds
 /// them again.
 #[derive(Debug, Default)]
-pub(super) struct Gaps {
+pub(crate) struct Gaps {
     gaps: Vec<(u32, u32)>,
     next: usize,
 }
 
 impl Gaps {
     /// More memory, above all that is known.
-    pub(super) fn add(&mut self, start: u32, end: u32) {
+    pub(crate) fn add(&mut self, start: u32, end: u32) {
         if let Some(last) = self.gaps[self.next..].last_mut()
             && last.1 == start
         {
@@ -24,13 +24,13 @@ impl Gaps {
     }
 
     /// What a sweep found.
-    pub(super) fn replace(&mut self, gaps: Vec<(u32, u32)>) {
+    pub(crate) fn replace(&mut self, gaps: Vec<(u32, u32)>) {
         (self.gaps, self.next) = (gaps, 0);
     }
 
     /// The next gap of at least `size` bytes, whole. Smaller ones before it are passed by, so that looking for room takes no
     /// longer, over all allocations between two collections, than there are gaps.
-    pub(super) fn next(&mut self, size: u32) -> Option<(u32, u32)> {
+    pub(crate) fn next(&mut self, size: u32) -> Option<(u32, u32)> {
         // If none is large enough, they stay for smaller objects.
         let found = self.gaps[self.next..].iter().position(|(start, end)| end - start >= size)? + self.next;
         self.next = found + 1;
@@ -38,7 +38,7 @@ impl Gaps {
     }
 
     /// `size` bytes of the last gap that is large enough.
-    pub(super) fn cut(&mut self, size: u32) -> Option<u32> {
+    pub(crate) fn cut(&mut self, size: u32) -> Option<u32> {
         let gap = self.gaps[self.next..].iter_mut().rev().find(|(start, end)| end - start >= size)?;
         gap.1 -= size;
         Some(gap.1)
@@ -46,19 +46,19 @@ impl Gaps {
     // ANCHOR_END: gaps
 
     /// Free bytes.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.gaps[self.next..].iter().map(|(start, end)| u64::from(end - start)).sum()
     }
 
     /// Whether an offset is free.
-    pub(super) fn contains(&self, offset: u32) -> bool {
+    pub(crate) fn contains(&self, offset: u32) -> bool {
         let rest = &self.gaps[self.next..];
         let at = rest.partition_point(|(start, _)| *start <= offset);
         at > 0 && offset < rest[at - 1].1
     }
 
     /// Gaps are in order, apart, aligned, and below `top`.
-    pub(super) fn verify(&self, top: u32) -> Result<(), HeapCorrupted> {
+    pub(crate) fn verify(&self, top: u32) -> Result<(), HeapCorrupted> {
         let mut previous = NULL_PAGE_BYTES;
         for &(start, end) in &self.gaps {
             if start < previous || end < start || end > top || !(start | end).is_multiple_of(8) {

@@ -4,7 +4,7 @@ use heapwright_gc_heap::{BadReference, GcRef, Heap, HeapCorrupted, HostId, NULL_
 
 // ANCHOR: mark
 /// A collection at work. All of it lies outside the heap.
-pub(super) struct Marker {
+pub(crate) struct Marker {
     /// Bit `i` of word `j`: an object starts at `8 * (64 * j + i)` from the heap's start.
     marks: Vec<u64>,
     /// Objects found whose references are not yet followed.
@@ -16,14 +16,14 @@ pub(super) struct Marker {
 
 impl Marker {
     /// Nothing is marked in the memory below `top`.
-    pub(super) fn new(top: u32) -> Marker {
+    pub(crate) fn new(top: u32) -> Marker {
         let granules = (top - NULL_PAGE_BYTES) as usize / 8;
         let marks = vec![0; granules.div_ceil(64)];
         Marker { marks, pending: Vec::new(), top, objects: 0, hosts: Vec::new() }
     }
 
     /// Marks what a reference names. A reference is not to be trusted: it may come from a heap that a faulty guest has overwritten.
-    pub(super) fn reach(&mut self, reference: GcRef) -> Result<(), HeapCorrupted> {
+    pub(crate) fn reach(&mut self, reference: GcRef) -> Result<(), HeapCorrupted> {
         let Some(at) = reference.offset() else { return Ok(()) };
         if !at.is_multiple_of(8) || !(NULL_PAGE_BYTES..self.top).contains(&at) {
             return Err(HeapCorrupted { what: "mark-sweep: a reference to no object", at });
@@ -38,7 +38,7 @@ impl Marker {
     }
 
     /// Follows references until none is left. The mark stack is a vector: a long list costs memory, not the host's stack.
-    pub(super) fn trace(&mut self, heap: &mut Heap) -> Result<(), HeapCorrupted> {
+    pub(crate) fn trace(&mut self, heap: &mut Heap) -> Result<(), HeapCorrupted> {
         // Objects do not overlap, so together they are no larger than the heap. Without this bound a forged heap of
         // overlapping arrays would take the square of its size.
         let mut room = u64::from(self.top - NULL_PAGE_BYTES);
@@ -58,7 +58,7 @@ impl Marker {
 
     // ANCHOR: sweep
     /// The gaps between the marked objects, and the bytes of those objects.
-    pub(super) fn sweep(&self, heap: &Heap) -> Result<(Vec<(u32, u32)>, u64), HeapCorrupted> {
+    pub(crate) fn sweep(&self, heap: &Heap) -> Result<(Vec<(u32, u32)>, u64), HeapCorrupted> {
         let (mut gaps, mut live, mut end) = (Vec::new(), 0, NULL_PAGE_BYTES);
         for (i, &word) in self.marks.iter().enumerate() {
             let mut word = word;
@@ -86,7 +86,7 @@ impl Marker {
 
     // ANCHOR: hosts
     /// Lets go of the host values whose boxes were not found.
-    pub(super) fn release_hosts(&self, heap: &mut Heap) {
+    pub(crate) fn release_hosts(&self, heap: &mut Heap) {
         heap.host_mut().clear_marks();
         for &id in &self.hosts {
             heap.host_mut().mark(id);
@@ -96,7 +96,7 @@ impl Marker {
     // ANCHOR_END: hosts
 
     /// Number of objects found.
-    pub(super) fn objects(&self) -> u64 {
+    pub(crate) fn objects(&self) -> u64 {
         self.objects
     }
 }

@@ -7,8 +7,8 @@ use heapwright_gc_heap::{
 };
 
 /// What a faulty collector does wrong.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Fault {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
     /// What is wrong is its declaration.
     Declaration,
     /// It does not see the last root.
@@ -20,10 +20,13 @@ pub(crate) enum Fault {
 }
 
 /// A collector that is otherwise sound.
-pub(crate) struct Faulty {
-    pub(crate) spec: &'static Spec,
-    pub(crate) inner: Box<dyn Collector>,
-    pub(crate) fault: Fault,
+pub struct Faulty {
+    /// What it declares.
+    pub spec: &'static Spec,
+    /// The sound one.
+    pub inner: Box<dyn Collector>,
+    /// What is wrong with it.
+    pub fault: Fault,
 }
 
 /// All roots but the last.

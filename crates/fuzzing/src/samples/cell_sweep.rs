@@ -12,12 +12,8 @@
 //!
 //! **Citation.** See [`SPEC`]. Departures: mark bits and gaps lie beside the heap; lists are filled when they are asked for.
 
-#[path = "../../chapter/mark_sweep/gaps.rs"]
-#[allow(dead_code, reason = "whole gaps are taken by who bumps through them")]
-mod gaps;
-#[path = "../../chapter/mark_sweep/mark.rs"]
-mod mark;
-
+use super::mark_sweep::{gaps, mark};
+use heapwright_collectors::Registration;
 use heapwright_gc_heap::{
     AllocOutcome, AllocRequest, AllocSpec, Barriers, Cause, Citation, CollectionReport, Collector, Heap, HeapCorrupted,
     Moves, NULL_PAGE_BYTES, RootSet, Space, Spec,
@@ -46,6 +42,9 @@ pub static SPEC: Spec = Spec {
     needs_roots: true,
     inline_limit: 512,
 };
+
+/// The collector, as the kit and the API take one.
+pub static REGISTRATION: Registration = Registration { spec: &SPEC, create: || Box::<CellSweep>::default() };
 
 /// The cell-sweep collector's state.
 #[derive(Debug, Default)]

@@ -16,8 +16,8 @@
 //! bump through, not as a list of cells.
 // ANCHOR_END: head
 
-mod gaps;
-mod mark;
+pub(crate) mod gaps;
+pub(crate) mod mark;
 
 // ANCHOR: spec
 use heapwright_gc_heap::{
