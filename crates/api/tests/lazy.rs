@@ -325,21 +325,47 @@ fn await_compiled(module: &Module, name: &str) {
 #[test]
 fn what_a_called_function_calls_is_compiled_ahead() -> Result<()> {
     let engine = engine(|c| _ = c.compile_ahead(true));
-    let module = Module::new(&engine, chain(4))?;
+    let module = Module::new(&engine, chain(20))?;
     let mut store = Store::new(&engine, ())?;
     let instance = Instance::new(&mut store, &module, &[])?;
     assert!(compiled(&module).is_empty());
-    for i in 0..3 {
-        // The first call of each, and it calls no other: what it would call is compiled, and nothing beyond.
-        assert_eq!(call(&mut store, instance, &format!("f{i}"), 0)?, 1);
-        await_compiled(&module, &format!("f{}", i + 1));
-        assert_eq!(compiled(&module).len(), i + 2);
-    }
+    // It calls no other: what it would call is compiled, what that would call, and so on, but not all.
+    assert_eq!(call(&mut store, instance, "f0", 0)?, 1);
+    await_compiled(&module, "f5");
+    thread::sleep(Duration::from_millis(20));
+    assert_eq!(compiled(&module), ["f0", "f1", "f2", "f3", "f4", "f5"]);
+    assert_eq!(call(&mut store, instance, "f5", 0)?, 1);
+    await_compiled(&module, "f6");
     assert_eq!(call(&mut store, instance, "f0", 1)?, 2);
-    assert_eq!(call(&mut store, instance, "f0", 10)?, 4);
+    assert_eq!(call(&mut store, instance, "f0", 50)?, 20);
     // Another instance calls what is there.
     let instance = Instance::new(&mut store, &module, &[])?;
-    assert_eq!(call(&mut store, instance, "f1", 10)?, 3);
+    assert_eq!(call(&mut store, instance, "f1", 50)?, 19);
+    Ok(())
+}
+
+#[test]
+fn not_much_is_compiled_for_each_call() -> Result<()> {
+    // A tree: each function calls ten others. What is one call away is compiled for the first call, and of what is farther a few.
+    let body = |i: usize| {
+        let calls: String = (10 * i + 1..=10 * i + 10).filter(|&j| j < 1111).map(|j| format!("(call $f{j})")).collect();
+        format!(r#"(func $f{i} (param i32) (if (local.get 0) (then (BODY))))"#)
+            .replace("(BODY)", &calls.replace(")", " (i32.const 0))"))
+    };
+    let bodies: String = (0..1111).map(body).collect();
+    let text = format!(
+        r#"(module {bodies} (func (export "f") (param i32) (result i32) (call $f0 (i32.const 0)) (local.get 0)))"#
+    );
+    let engine = engine(|c| _ = c.compile_ahead(true));
+    let module = Module::new(&engine, &text)?;
+    let mut store = Store::new(&engine, ())?;
+    let instance = Instance::new(&mut store, &module, &[])?;
+    assert_eq!(call(&mut store, instance, "f", 3)?, 3);
+    // The two that were called, the ten that the second calls, and at most four for each of the first calls.
+    await_compiled(&module, "f10");
+    thread::sleep(Duration::from_millis(200));
+    let count = compiled(&module).len();
+    assert!((12..=20).contains(&count), "{count}");
     Ok(())
 }
 
@@ -387,7 +413,7 @@ fn what_was_compiled_ahead_is_kept() -> Result<()> {
     let cache = Cache::open(dir.path(), DEFAULT_CACHE_LIMIT)?;
     let run = |n: i32| -> Result<(Vec<String>, Module)> {
         let engine = engine(|c| _ = c.cache(Some(cache.clone())).compile_ahead(true));
-        let module = Module::new(&engine, chain(3))?;
+        let module = Module::new(&engine, chain(7))?;
         let before = compiled(&module);
         let mut store = Store::new(&engine, ())?;
         let instance = Instance::new(&mut store, &module, &[])?;
@@ -396,14 +422,15 @@ fn what_was_compiled_ahead_is_kept() -> Result<()> {
     };
     let (before, module) = run(0)?;
     assert!(before.is_empty());
-    await_compiled(&module, "f1");
-    assert_eq!(module.update_cache(), 2);
-    let (before, module) = run(1)?;
-    assert_eq!(before, ["f0", "f1"]);
+    await_compiled(&module, "f5");
+    assert_eq!(module.update_cache(), 6);
+    let all = ["f0", "f1", "f2", "f3", "f4", "f5"];
+    let (before, module) = run(5)?;
+    assert_eq!(before, all);
     assert_eq!(module.update_cache(), 0);
-    // Whom nobody has seen called is compiled when it is.
-    let (before, module) = run(2)?;
-    assert_eq!(before, ["f0", "f1"]);
+    // What nobody has seen called is compiled when it is.
+    let (before, module) = run(6)?;
+    assert_eq!(before, all);
     assert_eq!(module.update_cache(), 1);
     Ok(())
 }

@@ -76,21 +76,26 @@ impl Lazy {
         self.called[defined as usize].load(Acquire)
     }
 
-    /// Makes a function's slot lead to its code, which must be there. Gives the functions that it calls and that are not compiled, if this is
-    /// its first call.
-    pub(crate) fn call(&self, module: &CompiledModule, code: &CodeMapping, defined: u32) -> Vec<u32> {
+    /// Makes a function's slot lead to its code, which must be there. If this is its first call, and functions are compiled ahead: gives
+    /// the functions that it calls and that are not compiled.
+    pub(crate) fn call(&self, module: &CompiledModule, code: &CodeMapping, defined: u32) -> Option<Vec<u32>> {
         let place = module.code_of(defined).expect("a function is compiled before it is called");
         code.slot(defined).store(code.address(place.start), Release);
         if self.called[defined as usize].swap(true, AcqRel) {
-            return Vec::new();
+            return None;
         }
-        let mut callees = lock(&self.callees).remove(&defined).unwrap_or_default();
-        callees.retain(|&callee| module.code_of(callee).is_none());
-        callees
+        let callees = lock(&self.callees).remove(&defined)?;
+        Some(callees.into_iter().filter(|&callee| module.code_of(callee).is_none()).collect())
+    }
+
+    /// What a function calls that was compiled and not called yet; of that, what is not compiled.
+    pub(crate) fn callees(&self, module: &CompiledModule, defined: u32) -> Vec<u32> {
+        let callees = lock(&self.callees).get(&defined).cloned().unwrap_or_default();
+        callees.into_iter().filter(|&callee| module.code_of(callee).is_none()).collect()
     }
 
     /// Sees to it that a function (counted without imports) is compiled, by this thread or by another one: then it is waited for if `wait`
-    /// says so.
+    /// says so. Gives whether it was compiled here.
     ///
     /// # Errors
     ///
@@ -102,23 +107,24 @@ impl Lazy {
         code: &CodeMapping,
         defined: u32,
         wait: bool,
-    ) -> Result<(), LoadError> {
+    ) -> Result<bool, LoadError> {
         let mut busy = lock(&self.busy);
         loop {
             if module.code_of(defined).is_some() {
-                return Ok(());
+                return Ok(false);
             }
             if busy.insert(defined) {
                 break;
             }
             if !wait {
-                return Ok(());
+                return Ok(false);
             }
             busy = self.done.wait(busy).unwrap_or_else(PoisonError::into_inner);
         }
         drop(busy);
         let _busy = Busy { lazy: self, defined };
-        self.compile_now(compiler, module, code, defined)
+        self.compile_now(compiler, module, code, defined)?;
+        Ok(true)
     }
 
     fn compile_now(

@@ -159,13 +159,19 @@ impl LoadedModule {
         self.compile_function(defined)?;
         if let Some(lazy) = &self.lazy {
             let next = lazy.call(&self.compiled, self.code.code(), defined);
-            self.runtime.background().submit(self, next);
+            if let Some(next) = next {
+                self.runtime.background().submit(self, next);
+            }
         }
         Ok(self.code_of(defined))
     }
-    /// Compiles a defined function that will probably be called, if nobody has or does, without calling it.
-    pub(crate) fn compile_ahead(&self, defined: u32) -> Result<(), LoadError> {
-        self.compile_lazily(defined, false)
+    /// Compiles a defined function that will probably be called, without calling it, if nobody has or does. Gives what it calls that is not
+    /// compiled.
+    pub(crate) fn compile_ahead(&self, defined: u32) -> Result<Vec<u32>, LoadError> {
+        let Some(lazy) = &self.lazy else { return Ok(Vec::new()) };
+        let compiler = self.runtime.compiler();
+        let compiled = lazy.compile(compiler, &self.compiled, self.code.code(), defined, false)?;
+        Ok(if compiled { lazy.callees(&self.compiled, defined) } else { Vec::new() })
     }
     /// Compiles a defined function (counted without imports), if it is not.
     ///
@@ -173,13 +179,10 @@ impl LoadedModule {
     ///
     /// [`LoadError`]: it surpasses a limit, or there is no memory.
     pub fn compile_function(&self, defined: u32) -> Result<(), LoadError> {
-        self.compile_lazily(defined, true)
-    }
-    fn compile_lazily(&self, defined: u32, wait: bool) -> Result<(), LoadError> {
-        match &self.lazy {
-            Some(lazy) => lazy.compile(self.runtime.compiler(), &self.compiled, self.code.code(), defined, wait),
-            None => Ok(()),
+        if let Some(lazy) = &self.lazy {
+            lazy.compile(self.runtime.compiler(), &self.compiled, self.code.code(), defined, true)?;
         }
+        Ok(())
     }
     /// Whether functions are compiled when they are first called.
     pub fn is_lazy(&self) -> bool {
