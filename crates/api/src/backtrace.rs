@@ -140,7 +140,7 @@ impl fmt::Display for WasmBacktrace {
                 Some(offset) => write!(f, "{offset:#8x} - ")?,
                 None => write!(f, "{:>8} - ", "?")?,
             }
-            let module = frame.module.name().unwrap_or("<unnamed>");
+            let module = vm::Printable(frame.module.name().unwrap_or("<unnamed>"));
             let symbols = frame.symbols();
             let in_dwarf = symbols.first().and_then(FrameSymbol::name);
             match in_dwarf.or(frame.func_name()) {
@@ -152,7 +152,7 @@ impl fmt::Display for WasmBacktrace {
                     writeln!(f, "{:19}inlined into {}", "", Demangled(symbol.name().unwrap_or("<unknown>")))?;
                 }
                 let Some(file) = symbol.file() else { continue };
-                write!(f, "{:23}at {file}", "")?;
+                write!(f, "{:23}at {}", "", vm::Printable(file))?;
                 for number in [symbol.line(), symbol.column()].into_iter().map_while(|n| n) {
                     write!(f, ":{number}")?;
                 }
@@ -166,7 +166,7 @@ impl fmt::Display for WasmBacktrace {
     }
 }
 
-/// A mangled name of Rust or C++ for people to read; any other name as it is.
+/// A mangled name of Rust or C++ for people to read, any other as it is; both as [`vm::Printable`].
 struct Demangled<'a>(&'a str);
 
 /// Longest readable name: mangled names can refer back to parts of themselves and so stand for far more text than they are.
@@ -185,7 +185,7 @@ impl fmt::Display for Demangled<'_> {
         } else {
             false
         };
-        f.write_str(if done { &readable.0 } else { name })
+        vm::Printable(if done { &readable.0 } else { name }).fmt(f)
     }
 }
 

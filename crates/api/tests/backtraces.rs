@@ -141,3 +141,28 @@ fn exceptions_carry_no_frames_when_backtraces_are_off() -> Result<()> {
     assert_eq!(*store.data(), 0);
     Ok(())
 }
+
+#[test]
+fn names_neither_break_lines_nor_fill_memory() {
+    let long = "n".repeat(1 << 20);
+    let text = format!(
+        r#"(module $"m\0aerror: forged"
+             (func $"{long}" unreachable)
+             (func $"a\1b[31m\0d\0ab" (export "f") (call 0)))"#
+    );
+    let engine = Engine::default();
+    let module = Module::new(&engine, text).unwrap();
+    let mut store = Store::new(&engine, ()).unwrap();
+    let instance = heapwright::Instance::new(&mut store, &module, &[]).unwrap();
+    let func = instance.typed_func::<(), ()>(&mut store, "f").unwrap();
+    let error = func.call(&mut store, ()).unwrap_err();
+    let trap = error.downcast_ref::<Trap>().unwrap();
+    assert_eq!(trap.backtrace().frames()[0].func_name(), Some(long.as_str()), "who asks gets the name as it is");
+    let shown = trap.backtrace().to_string();
+    assert_eq!(shown.lines().count(), 3, "{shown}");
+    assert!(shown.len() < 2000 && shown.contains(r"m\nerror: forged!a\u{1b}[31m\r\nb"), "{shown}");
+    let imports = Module::new(&engine, r#"(module (import "a\0ab" "c\07" (func)))"#).unwrap();
+    let error = heapwright::Instance::new(&mut store, &imports, &[]).unwrap_err().to_string();
+    let named = Linker::new(&engine).instantiate(&mut store, &imports).unwrap_err().to_string();
+    assert!(!error.contains(char::is_control) && named.contains(r"`a\nb::c\u{7}`"), "{error}; {named}");
+}

@@ -1,5 +1,6 @@
 //! What can go wrong, as values.
 
+use crate::printable::Printable;
 use crate::{LoadedModule, PoolConcurrencyLimitError, ResourceError, Symbol};
 use heapwright_gc_heap::{AllocError, HeapCorrupted, MemoryError};
 use heapwright_jit::CompileError;
@@ -101,14 +102,14 @@ impl fmt::Debug for Frame {
 impl fmt::Display for Backtrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, frame) in self.frames.iter().enumerate() {
-            let module = frame.module.info().name.as_deref().unwrap_or("<unnamed>");
+            let module = Printable(frame.module.info().name.as_deref().unwrap_or("<unnamed>"));
             write!(f, "{i:5}: ")?;
             match frame.offset {
                 Some(offset) => write!(f, "{offset:#8x} - ")?,
                 None => write!(f, "       ? - ")?,
             }
             match frame.func_name() {
-                Some(name) => writeln!(f, "{module}!{name}")?,
+                Some(name) => writeln!(f, "{module}!{}", Printable(name))?,
                 None => writeln!(f, "{module}!<function {}>", frame.func)?,
             }
         }
@@ -214,6 +215,7 @@ pub struct LinkError {
 impl fmt::Display for LinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let LinkError { module, name, expected, got } = self;
+        let (module, name) = (Printable(module), Printable(name));
         match got {
             Some(got) => {
                 write!(f, "incompatible import type for `{module}::{name}`: expected {expected}, got {got}")

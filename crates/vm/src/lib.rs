@@ -27,6 +27,7 @@ mod limits;
 mod mapping;
 mod module;
 mod pool;
+mod printable;
 mod profiling;
 mod runtime;
 mod signals;
@@ -44,6 +45,7 @@ pub use ids::{Extern, FuncId, GlobalId, InstanceId, MemoryId, TableId, TagId};
 pub use limits::{Growth, GrowthRefused, ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use module::LoadedModule;
 pub use pool::{AllocationStrategy, PoolConcurrencyLimitError, PoolConfig, PoolMetrics, ResourceError, SlotMetrics};
+pub use printable::Printable;
 pub use profiling::ProfilingStrategy;
 pub use runtime::{Allocation, CollectorFactory, Runtime};
 pub use store::{
