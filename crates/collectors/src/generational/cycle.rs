@@ -5,10 +5,11 @@ use super::geometry::{BASE, Span, eden_for, page_up};
 use super::mark::Marker;
 use super::pages::Use;
 use super::policy::Found;
+use super::remember::{OLD_BOUND, Remembered, Taken, wipe};
 use super::room::is_larger;
 use super::scavenge::{AHEAD, Places, Scavenge};
 use super::{Generational, SPEC};
-use crate::shapes::Shapes;
+use crate::shapes::{Shapes, Trace};
 use heapwright_gc_heap::{CollectionReport, GcRef, Heap, HeapCorrupted, HostId, Phase, RootSet};
 use std::sync::Arc;
 
@@ -44,12 +45,16 @@ impl Generational {
         let places = Places { nursery: self.young.layout.whole(), eden, survivors, to, old, stay };
 
         let mut phases = heap.phases();
-        let stores = self.remembered.stores();
-        let (slots, objects) = self.remembered.take();
-        let fresh = core::mem::take(&mut self.large.fresh);
+        phases.enter(Phase::Remembered);
         let types = Arc::clone(heap.types());
+        let mut shapes = Shapes::new(types.space(), SPEC.header_layout().bytes());
+        let areas = self.settled_areas(heap, &mut shapes)?;
+        let Taken { slots, objects } = self.remembered.take(heap, &areas);
+        if self.marks_young(heap) {
+            [eden, survivors].iter().for_each(|&area| wipe(heap, area));
+        }
+        let fresh = core::mem::take(&mut self.large.fresh);
         let words = heap.memory_mut().words(BASE, self.pages.top())?;
-        let shapes = Shapes::new(types.space(), SPEC.header_layout().bytes());
         // A fresh large object may have been recorded as well.
         let scannable = self.old.used() + 2 * self.large.used();
         let mut scavenge = Scavenge::new(words, shapes, &self.pages, places, scannable);
@@ -97,12 +102,11 @@ impl Generational {
         let copied = u64::from(promoted.len()) + u64::from(outcome.survivors_end - to.start);
         let (aged, aged_copied) = (survivors.len().into(), outcome.aged_bytes);
         let eden_copied = copied - aged_copied;
-        let objects = outcome.objects;
-        let found = Found { eden: eden.len().into(), eden_copied, aged, aged_copied, objects, stores, young_roots };
+        let found = Found { eden: eden.len().into(), eden_copied, aged, aged_copied, young_roots };
         report.bytes_copied += copied;
         report.bytes_promoted += u64::from(promoted.len());
         report.objects_visited += outcome.objects;
-        self.remembered.put_back(outcome.slots);
+        Remembered::put_back(heap, &outcome.slots);
         self.policy.note_minor(found);
         if other_eden || self.young.in_place || self.policy.takes_in_place() && promote_all {
             self.lay_out(heap, None);
@@ -113,6 +117,25 @@ impl Generational {
         }
         heap.phases_end(phases);
         Ok(true)
+    }
+
+    /// Where marked slots may be, beside the nursery.
+    fn settled_areas(&self, heap: &Heap, shapes: &mut Shapes<'_>) -> Result<Vec<Span>, HeapCorrupted> {
+        let mut areas = self.old.segments().to_vec();
+        for (at, size) in self.large.iter() {
+            if matches!(
+                shapes.get(heap.memory().load_u32(at)?)?.trace,
+                Trace::Elements | Trace::Bits(_) | Trace::List(_)
+            ) {
+                areas.push(Span::new(at, at + size));
+            }
+        }
+        Ok(areas)
+    }
+
+    /// Whether the barrier takes young objects for old ones.
+    pub(super) fn marks_young(&self, heap: &Heap) -> bool {
+        heap.mutator().collector[OLD_BOUND] == u32::MAX
     }
 
     /// A full collection: everything reachable is old afterwards, and old space has no gaps.
@@ -131,6 +154,9 @@ impl Generational {
         let types = Arc::clone(heap.types());
         let header = SPEC.header_layout().bytes();
         let mut phases = heap.phases();
+        let large = self.large.iter().map(|(at, size)| Span::new(at, at + size));
+        // Wherever objects are: after this collection other things will lie there.
+        areas.iter().copied().chain(large).for_each(|area| wipe(heap, area));
 
         phases.enter(Phase::Roots);
         let words = heap.memory_mut().words(BASE, top)?;

@@ -9,10 +9,9 @@
 //! trial; as long as trials confirm the shortcut, they become rarer. What a wrong guess costs is memory, until the next full
 //! collection.
 //!
-//! **A working set that stays young.** Promotion saves copies, and has a price: each store of a young object into an old one is recorded, whether an
-//! object is old becomes something that the processor cannot predict, and what dead old objects name lives on. Where next to nothing lives, and the
-//! mutator rewrites more than collections copy, or minor collections copy far more than is known to live, a full collection is made whose
-//! survivors are young again; from then on survivors stay in the survivor spaces, as in semi-spaces, until they are too many. Not under a deep
+//! **A working set that stays young.** Promotion saves copies, and has a price: what dead old objects name lives on. Where next to
+//! nothing lives, and minor collections copy far more than is known to live, a full collection is made whose survivors are young
+//! again; from then on survivors stay in the survivor spaces, as in semi-spaces, until they are too many. Not under a deep
 //! stack, whose frames are left out only when all that they name is old.
 //!
 //! **Full collections instead.** A minor collection takes for alive what dead old objects name: of a queue whose cells were promoted, every
@@ -50,17 +49,14 @@ const LONGEST_IN_PLACE: u32 = 16;
 const LONGEST_FULL: u32 = 64;
 /// What lives stays young only when it is no more than this part of eden,
 const STAYING_PART: u64 = 8;
-/// when no more roots than this name it,
+/// and no more roots than this name it.
 const STAYING_ROOTS: u64 = 256;
-/// and when the mutator has made this many entries of the remembered set for each object that a minor collection copied, and for [`STAYING_OBJECTS`] at least, or
-/// a full collection would have been less work.
-const STAYING_STORES: u64 = 2;
-const STAYING_OBJECTS: u64 = 256;
 /// Longest time, in minor collections, from an attempt to keep the working set young that ended to the next.
 const LONGEST_STAY_REST: u32 = 1024;
 /// Minor collections after a full one, or from the beginning, until what lived then tells nothing of what is new: a heap that is being filled is not
 /// taken for one full of dead old objects.
 pub(super) const UNKNOWN: u32 = 5;
+
 /// What a minor collection found, in bytes unless it says otherwise.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
@@ -72,10 +68,6 @@ pub(super) struct Found {
     pub(super) aged: u64,
     /// Of these, copied.
     pub(super) aged_copied: u64,
-    /// Objects copied.
-    pub(super) objects: u64,
-    /// Entries of the remembered set that the mutator has made.
-    pub(super) stores: u64,
     /// Roots that name objects which are young still.
     pub(super) young_roots: u64,
 }
@@ -247,14 +239,13 @@ impl Policy {
         let Found { eden, eden_copied, aged, aged_copied, .. } = found;
         self.copied = eden_copied + aged_copied;
         self.minors = (self.minors + 1).min(UNKNOWN);
-        let rewritten = found.stores >= STAYING_STORES * found.objects.max(STAYING_OBJECTS);
         self.stay.rest = self.stay.rest.saturating_sub(1);
         if self.stay.active {
             if self.copied > self.most_to_stay() || found.young_roots > STAYING_ROOTS {
                 self.stay.end();
             }
         } else if self.stay.rest == 0 && self.lived <= self.most_to_stay() {
-            self.stay.wanted = (rewritten && self.minors > 1) || self.full_is_less();
+            self.stay.wanted = self.full_is_less();
         }
         self.full.tried(self.full_is_less());
         if self.full.left > 0 {
@@ -391,17 +382,14 @@ mod tests {
     }
 
     #[test]
-    fn a_small_working_set_that_is_rewritten_stays_young() {
-        let found =
-            Found { eden: MB, objects: 1000, stores: 2000, eden_copied: 30_000, young_roots: 10, ..Found::default() };
-        // Not enough stores; not yet.
-        for (mut policy, other) in [
-            (settled_policy(), Found { stores: 1999, ..found }),
-            (settled_policy(), Found { objects: 1, stores: 511, ..found }),
-            (Policy::new(), found),
-        ] {
+    fn a_small_working_set_stays_young_where_garbage_is_promoted() {
+        let found = Found { eden: MB, eden_copied: 70_000, young_roots: 10, ..Found::default() };
+        // Too little; not yet.
+        for (mut policy, other) in
+            [(settled_policy(), Found { eden_copied: MB / 16 - 1, ..found }), (Policy::new(), found)]
+        {
             policy.note_minor(other);
-            assert!(!policy.takes_full(), "{other:?}");
+            assert!(!policy.stay.wanted, "{other:?}");
         }
         let most = u64::from(FIRST_EDEN) / STAYING_PART;
         // Too much lives, too many roots, large objects: then there are no more attempts for some time.
@@ -410,26 +398,26 @@ mod tests {
             policy.note_minor(found);
             assert!(policy.takes_full() && !policy.survivors_stay());
             policy.note_full(live, roots, may_stay);
-            assert!(!policy.takes_full() && !policy.survivors_stay());
+            assert!(!policy.stay.wanted && !policy.survivors_stay());
             policy.lived = 0;
             let pause = (1..100).find(|_| {
                 policy.note_minor(found);
-                policy.takes_full()
+                policy.stay.wanted
             });
             assert_eq!(pause, Some(16));
         }
-        let mut policy = settled_policy();
-        policy.note_minor(found);
-        policy.note_full(most, 256, true);
-        assert!(!policy.takes_full() && policy.survivors_stay());
-        // No store is recorded any more.
-        policy.note_minor(Found { stores: 0, ..found });
-        policy.note_full(most, 256, true);
-        assert!(policy.survivors_stay());
-        for other in [Found { young_roots: 257, ..found }, Found { aged: MB, aged_copied: most, ..found }] {
+        let stays = || {
             let mut policy = settled_policy();
             policy.note_minor(found);
             policy.note_full(most, 256, true);
+            assert!(!policy.takes_full() && policy.survivors_stay());
+            policy
+        };
+        let mut policy = stays();
+        policy.note_minor(found);
+        assert!(policy.survivors_stay());
+        for other in [Found { young_roots: 257, ..found }, Found { aged: MB, aged_copied: most, ..found }] {
+            let mut policy = stays();
             policy.note_minor(other);
             assert!(!policy.survivors_stay(), "{other:?}");
         }

@@ -1,53 +1,59 @@
 //! The barrier and the remembered set.
 //!
-//! **Invariant.** A slot outside the nursery that holds a reference into it is in the set, or its object is. Kept by:
+//! **Invariant.** A slot outside the nursery that holds a reference into it is marked, or its object is in the set. Kept by:
 //!
-//! - the store barrier, which appends the slot when the object may be old, the new value may be young, and the old value was
-//!   not (then the slot is there already);
+//! - the store barrier, which marks the slot when the object may be old and the new value may be young;
 //! - the bulk barrier, which appends the object when it may be old;
-//! - minor collections, which put back every slot outside the nursery whose referent stays young;
+//! - minor collections, which mark every slot outside the nursery whose referent stays young;
 //! - fresh large objects, which belong to the set until the next collection;
 //! - collections that leave no young object, which empty the set.
 //!
-//! **Two compares.** The nursery lies above all other objects whenever that can be had ([`super::room`]), and then one bound tells
-//! old from young: an object is old below it, a value is young from it on, and each test is one compare with memory. When
-//! objects do lie above the nursery, every object counts as one that may be old ([`OLD_BOUND`]); entries for young objects are dropped
-//! when the buffer is emptied.
+//! **A bit for each slot.** The marks are a side table, a thirty-second of the heap in size. A mark is a load, an `or` and a store, and
+//! whether there is one is computed, not branched upon: when a program rewrites old objects, whether the new value is young
+//! often follows no pattern, and a branch guessed wrongly takes longer than all the rest. A slot is marked once, however often it is
+//! written. A minor collection reads the marks of old and large objects from end to end, 64 slots a word; cards
+//! would be fewer bytes to read, but would need a map of where objects begin, and a look at every object on a card.
 //!
-//! An i31 may look like a nursery address. As a new value it costs a useless entry; as an old value it must not count as
-//! a sign that the slot is there, so the program asks.
+//! **One branch.** The nursery lies above all other objects whenever that can be had ([`super::room`]), and then one bound tells
+//! old from young: an object is old below it, a value is young from it on, and each test is one compare with memory. When
+//! objects do lie above the nursery, every object counts as one that may be old ([`OLD_BOUND`]): then slots of young objects
+//! are marked, too, and the next collection wipes these marks off.
+//!
+//! An i31 may look like a nursery address: a useless mark.
 
+use super::geometry::{BASE, Span};
 use super::pages::{Pages, Use};
 use heapwright_gc_heap::barrier::{Expr, Input, Likely, MutatorWord, Program, Stmt, Var};
-use heapwright_gc_heap::{Heap, HeapCorrupted};
+use heapwright_gc_heap::{Heap, HeapCorrupted, SideTable};
 
-/// Mutator word: start of the nursery.
-pub(super) const NURSERY_START: usize = 0;
-/// Mutator word: size of the nursery.
-pub(super) const NURSERY_SIZE: usize = 1;
-/// Mutator word: objects from here on need no entry. The nursery's start when nothing lies above the nursery, else the largest number;
+/// Mutator word: the offset below the nursery; a value above it may be young.
+pub(super) const BELOW_NURSERY: usize = 0;
+/// Mutator word: objects from here on need no mark. The nursery's start when nothing lies above the nursery, else the largest number;
 /// 0 when a full collection comes next.
-pub(super) const OLD_BOUND: usize = 2;
-/// The append buffer.
+pub(super) const OLD_BOUND: usize = 1;
+/// The marks: a bit for each word of the heap.
+const MARKS: SideTable = SideTable { name: "remembered slots", granule: 4, bits: 1 };
+/// The declaration.
+pub(super) static TABLES: [SideTable; 1] = [MARKS];
+/// Its number.
+const TABLE: usize = 0;
+/// Bytes of heap whose marks are one word of the table.
+const WORD_SPAN: u32 = u64::BITS * MARKS.granule;
+/// The append buffer, for objects.
 const BUFFER: usize = 0;
 /// Words in it. Emptying it is a call; at this size that is no measurable part of filling it.
 const BUFFER_WORDS: usize = 1024;
-/// What tells an object from a slot in the buffer; slots are multiples of 4.
-const WHOLE_OBJECT: u32 = 1;
-/// Entries above which the set is first searched for duplicates. Sorting costs more than to visit a slot twice: it is there
+/// Objects above which the set is first searched for duplicates. Sorting costs more than to look at an object twice: it is there
 /// to bound the set.
-const TIDY_ENTRIES: usize = 256 << 10;
+const TIDY_OBJECTS: usize = 64 << 10;
 
-const _: () = assert!(TIDY_ENTRIES > BUFFER_WORDS && WHOLE_OBJECT < 4);
+const _: () = assert!(TIDY_OBJECTS > BUFFER_WORDS && BASE.is_multiple_of(WORD_SPAN));
 
-const START: Var = Var(0);
-const SIZE: Var = Var(1);
-const OBJECT: Var = Var(2);
-const NEW: Var = Var(3);
-const OLD: Var = Var(4);
-const PLACE: Var = Var(5);
-const TEST: Var = Var(6);
-const BOUND: Var = Var(7);
+const OBJECT: Var = Var(0);
+const BOUND: Var = Var(1);
+const NEW: Var = Var(2);
+const SLOT: Var = Var(3);
+const TEST: Var = Var(4);
 
 /// Before a store.
 pub(super) static STORE: Program = Program {
@@ -61,30 +67,10 @@ pub(super) static STORE: Program = Program {
             Likely::No,
             &[
                 Stmt::Let(NEW, Expr::Input(Input::New)),
-                Stmt::Let(START, Expr::Mutator(MutatorWord::Collector(NURSERY_START as u8))),
-                Stmt::Let(TEST, Expr::Ult(NEW, START)),
-                Stmt::If(
-                    TEST,
-                    Likely::Yes,
-                    &[],
-                    &[
-                        // Is the old value a young object, and so the slot in the set?
-                        Stmt::Let(OLD, Expr::Input(Input::Old)),
-                        Stmt::Let(PLACE, Expr::IsI31(OLD)),
-                        Stmt::Let(PLACE, Expr::EqConst(PLACE, 0)),
-                        Stmt::Let(START, Expr::Mutator(MutatorWord::Collector(NURSERY_START as u8))),
-                        Stmt::Let(SIZE, Expr::Mutator(MutatorWord::Collector(NURSERY_SIZE as u8))),
-                        Stmt::Let(OLD, Expr::Sub(OLD, START)),
-                        Stmt::Let(TEST, Expr::Ult(OLD, SIZE)),
-                        Stmt::Let(TEST, Expr::And(TEST, PLACE)),
-                        Stmt::If(
-                            TEST,
-                            Likely::Unknown,
-                            &[],
-                            &[Stmt::Let(PLACE, Expr::Input(Input::Slot)), Stmt::Append(BUFFER as u8, PLACE)],
-                        ),
-                    ],
-                ),
+                Stmt::Let(BOUND, Expr::Mutator(MutatorWord::Collector(BELOW_NURSERY as u8))),
+                Stmt::Let(TEST, Expr::Ult(BOUND, NEW)),
+                Stmt::Let(SLOT, Expr::Input(Input::Slot)),
+                Stmt::OrSide(TABLE as u8, SLOT, TEST),
             ],
             &[],
         ),
@@ -98,36 +84,31 @@ pub(super) static BULK: Program = Program {
         Stmt::Let(OBJECT, Expr::Input(Input::Object)),
         Stmt::Let(BOUND, Expr::Mutator(MutatorWord::Collector(OLD_BOUND as u8))),
         Stmt::Let(TEST, Expr::Ult(OBJECT, BOUND)),
-        Stmt::If(
-            TEST,
-            Likely::Unknown,
-            &[Stmt::Let(PLACE, Expr::OrConst(OBJECT, WHOLE_OBJECT)), Stmt::Append(BUFFER as u8, PLACE)],
-            &[],
-        ),
+        Stmt::If(TEST, Likely::Unknown, &[Stmt::Append(BUFFER as u8, OBJECT)], &[]),
     ],
 };
 
-/// The set. What the mutator has appended reaches `slots` and `objects` when the buffer is emptied.
+/// The set, but for the marks. What the mutator has appended reaches `objects` when the buffer is emptied.
 #[derive(Debug)]
 pub(super) struct Remembered {
     buffer: Vec<u32>,
-    pub(super) slots: Vec<u32>,
     pub(super) objects: Vec<u32>,
-    /// How many of the slots the last minor collection put back; the mutator has stored into the others since.
-    kept: usize,
-    /// Number of entries at which duplicates are looked for.
+    /// Number of objects at which duplicates are looked for.
     tidy_at: usize,
+}
+
+/// What a minor collection starts from.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// Each once, in the order of the areas.
+    pub(super) slots: Vec<u32>,
+    /// Each once, for it is scanned whole.
+    pub(super) objects: Vec<u32>,
 }
 
 impl Remembered {
     pub(super) fn new() -> Remembered {
-        Remembered {
-            buffer: vec![0; BUFFER_WORDS],
-            slots: Vec::new(),
-            objects: Vec::new(),
-            kept: 0,
-            tidy_at: TIDY_ENTRIES,
-        }
+        Remembered { buffer: vec![0; BUFFER_WORDS], objects: Vec::new(), tidy_at: TIDY_OBJECTS }
     }
 
     /// Gives the mutator an empty buffer.
@@ -146,63 +127,107 @@ impl Remembered {
     /// Empties the buffer into the set.
     pub(super) fn drain(&mut self, heap: &mut Heap, pages: &Pages) -> Result<(), HeapCorrupted> {
         let count = self.pending(heap).len();
-        for &entry in &self.buffer[..count] {
-            let place = entry & !WHOLE_OBJECT;
-            let known = match pages.at(place) {
-                Use::Old | Use::Large => true,
-                Use::LargeRest => entry == place,
+        for &object in &self.buffer[..count] {
+            match pages.at(object) {
+                Use::Old | Use::Large if object.is_multiple_of(8) => {}
                 Use::Young => continue,
-                Use::Free => false,
-            };
-            if !known || place & 3 != 0 {
-                return Err(HeapCorrupted { what: "store into memory that no old object occupies", at: place });
+                _ => {
+                    return Err(HeapCorrupted { what: "store into memory that no old object occupies", at: object });
+                }
             }
-            let list = if entry == place { &mut self.slots } else { &mut self.objects };
-            if list.last() != Some(&place) {
-                list.push(place);
+            if self.objects.last() != Some(&object) {
+                self.objects.push(object);
             }
         }
         self.install(heap);
-        if self.slots.len() + self.objects.len() >= self.tidy_at {
+        if self.objects.len() >= self.tidy_at {
             self.tidy();
-            self.tidy_at = (2 * (self.slots.len() + self.objects.len())).max(TIDY_ENTRIES);
+            self.tidy_at = (2 * self.objects.len()).max(TIDY_OBJECTS);
         }
         Ok(())
     }
 
-    /// Removes duplicates: the set is then no larger than the number of words outside the nursery.
+    /// Removes duplicates.
     fn tidy(&mut self) {
-        for list in [&mut self.slots, &mut self.objects] {
-            list.sort_unstable();
-            list.dedup();
+        self.objects.sort_unstable();
+        self.objects.dedup();
+    }
+
+    /// Takes the set for a minor collection; `areas` are those of objects with references outside the nursery.
+    pub(super) fn take(&mut self, heap: &mut Heap, areas: &[Span]) -> Taken {
+        self.tidy();
+        self.tidy_at = TIDY_OBJECTS;
+        let (mut slots, marks) = (Vec::new(), heap.memory_mut().side_mut(TABLE));
+        areas.iter().for_each(|&area| take_marks(marks, area, &mut slots));
+        Taken { slots, objects: core::mem::take(&mut self.objects) }
+    }
+
+    /// Marks slots whose referents stay young.
+    pub(super) fn put_back(heap: &mut Heap, slots: &[u32]) {
+        let marks = heap.memory_mut().side_mut(TABLE);
+        for &slot in slots {
+            let (byte, bit) = MARKS.entry(slot);
+            if let Some(byte) = marks.get_mut(byte as usize) {
+                *byte |= 1 << bit;
+            }
         }
     }
 
-    /// Takes the set for a minor collection; each object once, for it is scanned whole.
-    pub(super) fn take(&mut self) -> (Vec<u32>, Vec<u32>) {
-        self.objects.sort_unstable();
-        self.objects.dedup();
-        self.tidy_at = TIDY_ENTRIES;
-        (core::mem::take(&mut self.slots), core::mem::take(&mut self.objects))
-    }
-
-    /// Puts slots back whose referents stay young.
-    pub(super) fn put_back(&mut self, slots: Vec<u32>) {
-        self.kept = slots.len();
-        self.slots = slots;
-    }
-
-    /// Entries that the mutator has made since the last collection.
-    pub(super) fn stores(&self) -> u64 {
-        (self.slots.len() + self.objects.len()).saturating_sub(self.kept) as u64
-    }
-
-    /// Forgets everything: there is no young object.
+    /// Forgets everything: there is no young object. Marks may stay where objects do: the next collection finds them useless.
     pub(super) fn clear(&mut self, heap: &mut Heap) {
-        self.kept = 0;
-        self.slots.clear();
         self.objects.clear();
-        self.tidy_at = TIDY_ENTRIES;
+        self.tidy_at = TIDY_OBJECTS;
         self.install(heap);
+    }
+}
+
+/// Whether a slot is marked.
+pub(super) fn is_marked(heap: &Heap, slot: u32) -> bool {
+    heap.memory().load_side(TABLE, slot) == Ok(1)
+}
+
+/// Removes the marks of all slots in `area`, which begins and ends at multiples of 8.
+pub(super) fn wipe(heap: &mut Heap, area: Span) {
+    for_each_word(heap.memory_mut().side_mut(TABLE), area, |_, word, mask| *word &= !mask);
+}
+
+/// Moves the marks in `area` to the end of `slots`.
+fn take_marks(marks: &mut [u8], area: Span, slots: &mut Vec<u32>) {
+    for_each_word(marks, area, |at, word, mask| {
+        let mut found = *word & mask;
+        if found == 0 {
+            return;
+        }
+        *word &= !mask;
+        while found != 0 {
+            slots.push(at + MARKS.granule * found.trailing_zeros());
+            found &= found - 1;
+        }
+    });
+}
+
+/// Calls `f` with each word of marks that concerns `area`, the heap offset of its first mark, and a mask of the marks that do.
+fn for_each_word(marks: &mut [u8], area: Span, mut f: impl FnMut(u32, &mut u64, u64)) {
+    if area.len() == 0 {
+        return;
+    }
+    let (first, last) = (area.start / WORD_SPAN, (area.end - 1) / WORD_SPAN);
+    let Some(marks) = marks.get_mut(8 * first as usize..) else { return };
+    let (words, _) = marks.as_chunks_mut::<8>();
+    for (number, bytes) in (first..=last).zip(words) {
+        let at = number * WORD_SPAN;
+        let mut mask = u64::MAX;
+        if at < area.start {
+            mask <<= (area.start - at) / MARKS.granule;
+        }
+        if area.end - at < WORD_SPAN {
+            mask &= u64::MAX >> ((WORD_SPAN - (area.end - at)) / MARKS.granule);
+        }
+        let mut word = u64::from_le_bytes(*bytes);
+        let before = word;
+        f(at, &mut word, mask);
+        if word != before {
+            *bytes = word.to_le_bytes();
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::geometry::{Span, YoungLayout, eden_for, page_up};
 use super::pages::Use;
-use super::remember::{NURSERY_SIZE, NURSERY_START, OLD_BOUND};
+use super::remember::{BELOW_NURSERY, OLD_BOUND, wipe};
 use super::{Generational, geometry};
 use heapwright_gc_heap::{AllocOutcome, Heap};
 
@@ -152,11 +152,11 @@ impl Generational {
     }
 
     /// The words that the barrier reads.
-    pub(super) fn barrier_words(&self) -> [u32; 3] {
+    pub(super) fn barrier_words(&self) -> [u32; 2] {
         let whole = self.young.layout.whole();
-        let mut words = [0; 3];
-        words[NURSERY_START] = whole.start;
-        words[NURSERY_SIZE] = whole.len();
+        let mut words = [0; 2];
+        // Without a nursery nothing is above the largest number.
+        words[BELOW_NURSERY] = whole.start.wrapping_sub(1);
         words[OLD_BOUND] = match self.young.unlogged {
             true => 0,
             false if self.has_objects_above() => u32::MAX,
@@ -194,6 +194,9 @@ impl Generational {
         }
         let (pages, used) = (self.young.pages(), self.eden_used(heap));
         heap.close_region();
+        if self.marks_young(heap) {
+            wipe(heap, used);
+        }
         self.old.add(used);
         let old = Span::new(pages.start, page_up(used.end).clamp(pages.start, pages.end));
         self.pages.promote(old);

@@ -2,16 +2,11 @@
 
 use super::geometry::PAGE;
 use super::pages::Use;
+use super::remember::is_marked;
 use super::{Generational, SPEC};
 use crate::shapes::Shape;
 use heapwright_gc_heap::{GcRef, Heap, HeapCorrupted};
 use std::collections::HashSet;
-
-/// The remembered set, to be asked.
-struct Known {
-    slots: HashSet<u32>,
-    objects: HashSet<u32>,
-}
 
 impl Generational {
     /// Checks that pages, spaces and the mutator's words agree.
@@ -24,7 +19,7 @@ impl Generational {
             }
         }
         let nursery = self.young.layout.whole();
-        if heap.mutator().collector[..3] != self.barrier_words() {
+        if heap.mutator().collector[..2] != self.barrier_words() {
             return Err(HeapCorrupted { what: "generational: the barrier has another nursery", at: nursery.start });
         }
         Ok(())
@@ -33,13 +28,8 @@ impl Generational {
     /// Checks that every reference from outside the nursery into it is remembered, in dead objects too, and that old
     /// segments are filled with objects; nothing when a full collection comes next.
     pub(super) fn verify_remembered(&self, heap: &Heap) -> Result<(), HeapCorrupted> {
-        let (whole, slots): (Vec<u32>, Vec<u32>) =
-            self.remembered.pending(heap).iter().partition(|entry| **entry & 1 != 0);
-        let objects = self.remembered.objects.iter().chain(&self.large.fresh).copied();
-        let known = Known {
-            slots: self.remembered.slots.iter().copied().chain(slots).collect(),
-            objects: objects.chain(whole.iter().map(|entry| entry & !1)).collect(),
-        };
+        let objects = self.remembered.objects.iter().chain(&self.large.fresh);
+        let known: HashSet<u32> = objects.chain(self.remembered.pending(heap)).copied().collect();
         if self.young.unlogged {
             return Ok(());
         }
@@ -52,8 +42,8 @@ impl Generational {
         self.large.iter().try_for_each(|(at, size)| self.verify_object(heap, &known, at, size).map(|_| ()))
     }
 
-    /// Checks the object at `at`, of at most `max` bytes, and returns its size.
-    fn verify_object(&self, heap: &Heap, known: &Known, at: u32, max: u32) -> Result<u32, HeapCorrupted> {
+    /// Checks the object at `at`, of at most `max` bytes, and returns its size. All slots of objects in `known` are remembered.
+    fn verify_object(&self, heap: &Heap, known: &HashSet<u32>, at: u32, max: u32) -> Result<u32, HeapCorrupted> {
         let (memory, header) = (heap.memory(), SPEC.header_layout());
         let shape = Shape::decode(heap.types().space(), memory.load_u32(at)?, header.bytes())?;
         let extent = match shape.struct_extent() {
@@ -63,11 +53,11 @@ impl Generational {
         if extent.size > max {
             return Err(HeapCorrupted { what: "generational: an old object reaches beyond its place", at });
         }
-        if !known.objects.contains(&at) {
+        if !known.contains(&at) {
             let nursery = self.young.layout.whole();
             shape.for_each_slot(at, extent, |slot| {
                 let reference = GcRef::from_raw(memory.load_u32(slot)?);
-                if reference.is_object() && nursery.contains(reference.raw()) && !known.slots.contains(&slot) {
+                if reference.is_object() && nursery.contains(reference.raw()) && !is_marked(heap, slot) {
                     return Err(HeapCorrupted { what: "generational: a slot is not remembered", at: slot });
                 }
                 Ok(())

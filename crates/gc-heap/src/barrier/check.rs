@@ -50,7 +50,7 @@ impl Checker<'_> {
                         return Err(format!("header word {word} cannot be written"));
                     }
                 }
-                Stmt::SetSide(table, offset, value) => {
+                Stmt::SetSide(table, offset, value) | Stmt::OrSide(table, offset, value) => {
                     self.table(table)?;
                     assigned(offset, known)?;
                     assigned(value, known)?;

@@ -74,7 +74,7 @@ impl Run {
                     self.counted |= vars[index(object)].from;
                     self.keep(vars, &[object, value]);
                 }
-                Stmt::SetSide(_, offset, value) => self.keep(vars, &[offset, value]),
+                Stmt::SetSide(_, offset, value) | Stmt::OrSide(_, offset, value) => self.keep(vars, &[offset, value]),
                 Stmt::Append(_, value) | Stmt::Forward(value) => self.keep(vars, &[value]),
                 Stmt::Call(_, args) => self.keep(vars, args),
                 Stmt::Return => return false,

@@ -49,6 +49,11 @@ impl Run<'_> {
                     let (offset, value) = (self.get(offset), self.get(value));
                     self.heap.memory_mut().store_side(table.into(), offset, value)?;
                 }
+                Stmt::OrSide(table, offset, value) => {
+                    let (offset, value) = (self.get(offset), self.get(value));
+                    let before = self.heap.memory().load_side(table.into(), offset)?;
+                    self.heap.memory_mut().store_side(table.into(), offset, before | value)?;
+                }
                 Stmt::If(condition, _, then, otherwise) => {
                     let body = if self.get(condition) != 0 { then } else { otherwise };
                     if self.body(body)? == Flow::Return {

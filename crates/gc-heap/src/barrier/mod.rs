@@ -24,6 +24,7 @@
 //! |---|---|
 //! | `Let` | assigns a variable |
 //! | `SetHeader`, `SetSide` | write a header word, an entry of a side table |
+//! | `OrSide` | sets bits in an entry of a side table |
 //! | `If` | a branch, with its likelihood |
 //! | `Append` | pushes a word to a mutator buffer, which the collector empties when it is full |
 //! | `Call` | a slow path of the collector; no safepoint |
@@ -190,6 +191,9 @@ pub enum Stmt {
     SetHeader(Var, u8, Var),
     /// Write the low bits of variable `.2` to the entry of side table `.0` for the heap offset that `.1` holds.
     SetSide(u8, Var, Var),
+    /// Set those bits in the entry of side table `.0` for the heap offset that `.1` holds that are set in variable `.2`; the others stay.
+    /// A mark that is made or not without a branch.
+    OrSide(u8, Var, Var),
     /// Run one of two sequences, depending on whether the variable is non-zero.
     If(Var, Likely, &'static [Stmt], &'static [Stmt]),
     /// Append a word to mutator buffer `.0`; when it is full, first call [`crate::Collector::buffer_full`].

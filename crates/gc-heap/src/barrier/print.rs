@@ -41,6 +41,10 @@ impl Printer<'_> {
                     let line = format!("{}[{}] = {}", self.table(table), var(at), var(value));
                     self.line(depth, &line);
                 }
+                Stmt::OrSide(table, at, value) => {
+                    let line = format!("{}[{}] |= {}", self.table(table), var(at), var(value));
+                    self.line(depth, &line);
+                }
                 Stmt::If(condition, likely, then, otherwise) => {
                     let (not, first, second) =
                         if then.is_empty() { ("not ", otherwise, then) } else { ("", then, otherwise) };

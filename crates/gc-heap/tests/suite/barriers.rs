@@ -138,6 +138,28 @@ static TABLES: Spec = Spec {
 };
 
 #[test]
+fn bits_are_added_to_an_entry() {
+    static BODY: [Stmt; 4] = [
+        Stmt::Let(V0, Expr::Input(Input::Slot)),
+        Stmt::Let(V1, Expr::Input(Input::New)),
+        Stmt::OrSide(1, V0, V1),
+        Stmt::OrSide(0, V0, V1),
+    ];
+    let program = program(&BODY);
+    program.check(&scope(0, &[Input::Slot, Input::New])).unwrap();
+    let (mut heap, ..) = heap_with(CONFIG, bump(&TABLES));
+    let slot = NULL_PAGE_BYTES + 0x204;
+    let (mut card, mut pair) = (0, 0);
+    for new in [0, 0x40, 0x41, 0x102, 0] {
+        program.run(&mut heap, &Inputs { slot, new: GcRef::from_raw(new), ..Inputs::default() }).unwrap();
+        (card, pair) = (card | new & 0xff, pair | new & 3);
+        assert_eq!(heap.memory().load_side(0, slot), Ok(card));
+        assert_eq!(heap.memory().load_side(1, slot), Ok(pair));
+        assert_eq!(heap.memory().load_side(1, slot + 16), Ok(0), "the neighbour in the same byte");
+    }
+}
+
+#[test]
 fn side_tables_are_read_and_written() {
     // Leaves what table 1 had, plus one, there and in the card.
     static BODY: [Stmt; 6] = [

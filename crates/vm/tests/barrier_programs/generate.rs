@@ -102,7 +102,9 @@ impl Generator<'_> {
             }
             (16, Some(value)) if self.scope.side_tables > 0 => {
                 if let Some(offset) = var(self.random, state.offsets) {
-                    body.push(Stmt::SetSide(self.table(), offset, value));
+                    let table = self.table();
+                    let set = self.random.one_in(2);
+                    body.push(if set { Stmt::SetSide(table, offset, value) } else { Stmt::OrSide(table, offset, value) });
                 }
             }
             // Any word becomes an offset below the end of the smallest heap.

@@ -145,6 +145,10 @@ impl Emitter<'_> {
                     let (offset, value) = (self.var(vars, offset), self.var(vars, value));
                     self.store_side(table, offset, value);
                 }
+                Stmt::OrSide(table, offset, value) => {
+                    let offset = self.var(vars, offset);
+                    self.or_side(table, offset, vars[usize::from(value.0)]);
+                }
                 Stmt::If(condition, likely, then, other) => {
                     let live = reads(&body[i + 1..], live, run.forwards);
                     if !self.branches(run, (condition, likely), (then, other), vars, live) {
@@ -412,6 +416,53 @@ impl Emitter<'_> {
         };
     }
 
+    /// Sets the bits of a word in an entry.
+    fn or_side(&mut self, table: u8, offset: Value, bits: Operand) {
+        if bits == Operand::Const(0) {
+            return;
+        }
+        let flags = Self::heap_flags(None);
+        let declared = self.env.spec.side_tables[usize::from(table)];
+        if declared.bits < 8 {
+            // By whole words: the processor counts shifts modulo 32 itself, which saves a mask where an entry is a bit.
+            let fits = matches!(bits, Operand::Bit(_)) || matches!(bits, Operand::Const(c) if c <= declared.mask());
+            let mut bits = self.materialise(bits);
+            if !fits {
+                bits = self.ins().band_imm_u(bits, i64::from(declared.mask()));
+            }
+            let entry = self.ins().ushr_imm_u(offset, i64::from(declared.shift()));
+            let width = i64::from(declared.bits.trailing_zeros());
+            let bit = if width == 0 { entry } else { self.ins().ishl_imm_u(entry, width) };
+            bits = self.ins().ishl(bits, bit);
+            let word = self.ins().ushr_imm_u(offset, i64::from(declared.shift()) + 5 - width);
+            let byte = self.ins().ishl_imm_u(word, 2);
+            let address = self.address(Base::Side(table), byte);
+            let before = self.ins().load(types::I32, flags, address, 0);
+            let after = self.ins().bor(before, bits);
+            self.ins().store(flags, after, address, 0);
+            return;
+        }
+        let (declared, address) = self.side_entry(table, offset);
+        let bits = self.materialise(bits);
+        match declared.bits {
+            32 => {
+                let before = self.ins().load(types::I32, flags, address, 0);
+                let after = self.ins().bor(before, bits);
+                self.ins().store(flags, after, address, 0);
+            }
+            16 => {
+                let before = self.ins().uload16(types::I32, flags, address, 0);
+                let after = self.ins().bor(before, bits);
+                self.ins().istore16(flags, after, address, 0);
+            }
+            _ => {
+                let before = self.ins().uload8(types::I32, flags, address, 0);
+                let after = self.ins().bor(before, bits);
+                self.ins().istore8(flags, after, address, 0);
+            }
+        }
+    }
+
     /// Adds one to a counter of the program.
     fn count(&mut self, run: &Run, counter: usize) {
         if let Some(counts) = run.counts {
@@ -456,6 +507,7 @@ pub(super) fn usually_reads(body: &[Stmt], input: Input) -> bool {
         }
         Stmt::SetHeader(..)
         | Stmt::SetSide(..)
+        | Stmt::OrSide(..)
         | Stmt::Append(..)
         | Stmt::Call(..)
         | Stmt::Forward(_)
@@ -472,7 +524,7 @@ fn reads(body: &[Stmt], live: VarSet, forwarding: bool) -> VarSet {
     body.iter().rev().fold(live, |live, stmt| match *stmt {
         Stmt::Let(var, expr) => live & !bit(var) | expression_reads(expr),
         Stmt::SetHeader(object, _, value) => live | bit(object) | bit(value),
-        Stmt::SetSide(_, offset, value) => live | bit(offset) | bit(value),
+        Stmt::SetSide(_, offset, value) | Stmt::OrSide(_, offset, value) => live | bit(offset) | bit(value),
         Stmt::If(condition, _, then, other) => {
             bit(condition) | reads(then, live, forwarding) | reads(other, live, forwarding)
         }
@@ -494,6 +546,11 @@ fn writes(body: &[Stmt]) -> VarSet {
         Stmt::Let(var, _) => set | bit(var),
         Stmt::If(_, _, then, other) => set | writes(then) | writes(other),
         Stmt::Forward(_) => set | bit(LOADED),
-        Stmt::SetHeader(..) | Stmt::SetSide(..) | Stmt::Append(..) | Stmt::Call(..) | Stmt::Return => set,
+        Stmt::SetHeader(..)
+        | Stmt::SetSide(..)
+        | Stmt::OrSide(..)
+        | Stmt::Append(..)
+        | Stmt::Call(..)
+        | Stmt::Return => set,
     })
 }

@@ -73,7 +73,7 @@ static UNCHECKED: Program = Program {
         Stmt::Let(Var(0), Expr::Input(Input::New)),
         Stmt::Let(Var(1), Expr::Side(0, Var(0))),
         Stmt::SetSide(1, Var(0), Var(1)),
-        Stmt::SetSide(2, Var(0), Var(1)),
+        Stmt::OrSide(2, Var(0), Var(1)),
     ],
 };
 const TABLE: SideTable = SideTable { name: "table", granule: 64, bits: 32 };
