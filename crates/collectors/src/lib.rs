@@ -25,6 +25,7 @@ pub mod generational;
 pub mod mark_region;
 pub mod null;
 
+mod ahead;
 mod shapes;
 
 /// Objects above this size take the slow path under every collector here, so that comparisons between them compare

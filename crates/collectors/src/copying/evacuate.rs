@@ -4,6 +4,7 @@
 //! to-space, writes only those, and ends after at most one pass over to-space, because the scan pointer moves forward
 //! with each object and the free pointer never passes the end.
 
+use crate::ahead::Ahead;
 use crate::shapes::{Shapes, Trace};
 use heapwright_gc_heap::{Bug, HeaderLayout, HeapCorrupted, HeapMemory, TypeSpace, Words, planted};
 use std::rc::Rc;
@@ -23,6 +24,8 @@ pub(super) struct Evacuation<'a> {
     shapes: Shapes<'a>,
     objects: u64,
     hosts: Vec<u32>,
+    /// Slots of copies that are to be updated.
+    ahead: Ahead,
 }
 
 impl<'a> Evacuation<'a> {
@@ -52,6 +55,7 @@ impl<'a> Evacuation<'a> {
             shapes: Shapes::new(space, header.bytes()),
             objects: 0,
             hosts: Vec::new(),
+            ahead: Ahead::default(),
         })
     }
 
@@ -94,7 +98,12 @@ impl<'a> Evacuation<'a> {
     /// Forwards every reference in the copied objects, which copies more, until none is left.
     pub(super) fn scan(&mut self) -> Result<(), HeapCorrupted> {
         let length_offset = self.shapes.length_offset();
-        while self.scan < self.free {
+        loop {
+            if self.scan == self.free {
+                let Some((slot, reference)) = self.ahead.pop() else { return Ok(()) };
+                self.settle(slot, reference)?;
+                continue;
+            }
             let at = self.scan;
             let shape = self.shapes.get(self.to.get(at)?)?;
             let extent = shape.extent(&self.to, at, length_offset)?;
@@ -125,17 +134,25 @@ impl<'a> Evacuation<'a> {
                 Trace::Host => self.hosts.push(self.to.get(at + length_offset)?),
             }
         }
-        Ok(())
     }
 
     #[inline(always)]
     fn update(&mut self, slot: u32) -> Result<(), HeapCorrupted> {
         let reference = self.to.get(slot)?;
-        if reference != 0 && reference & 1 == 0 {
-            let place = self.forward(reference)?;
-            self.to.set(slot, place)?;
+        if reference == 0 || reference & 1 != 0 {
+            return Ok(());
         }
-        Ok(())
+        self.from.prefetch(reference);
+        match self.ahead.push((slot, reference)) {
+            Some((slot, reference)) => self.settle(slot, reference),
+            None => Ok(()),
+        }
+    }
+
+    #[inline(always)]
+    fn settle(&mut self, slot: u32, reference: u32) -> Result<(), HeapCorrupted> {
+        let place = self.forward(reference)?;
+        self.to.set(slot, place)
     }
 
     /// The end of what was copied, the number of objects, and the host ids found in them.

@@ -102,7 +102,8 @@ impl Generational {
         let copied = u64::from(promoted.len()) + u64::from(outcome.survivors_end - to.start);
         let (aged, aged_copied) = (survivors.len().into(), outcome.aged_bytes);
         let eden_copied = copied - aged_copied;
-        let found = Found { eden: eden.len().into(), eden_copied, aged, aged_copied, young_roots };
+        let capacity = heap.capacity();
+        let found = Found { eden: eden.len().into(), eden_copied, aged, aged_copied, young_roots, capacity };
         report.bytes_copied += copied;
         report.bytes_promoted += u64::from(promoted.len());
         report.objects_visited += outcome.objects;

@@ -1,13 +1,19 @@
 //! When to collect everything, how large eden should be, and which work can be left out.
 //!
-//! Nothing here looks at a clock: a program's collections repeat. Pauses are bounded by what is copied instead.
+//! Nothing here looks at a clock: a program's collections repeat.
 //!
 //! **Shortcuts.** Two steps of a minor collection pay only when objects die in them. Where next to everything survives its
-//! time in the survivor space, ageing is one copy too many: survivors are promoted at once. Where next to everything
-//! survives eden, even the copy and the trace are too much: a full eden becomes old space where it is, and the next one is
-//! laid out behind it. Whether objects die can be seen only without the shortcut, so from time to time a collection is a
+//! time in the survivor space, ageing is one copy too many: survivors are promoted at once. Where much survives eden, even
+//! the copy and the trace are too much: a full eden becomes old space where it is, and the next one is laid out behind it, until
+//! memory is full of them. Whether objects die can be seen only without the shortcut, so from time to time a collection is a
 //! trial; as long as trials confirm the shortcut, they become rarer. What a wrong guess costs is memory, until the next full
 //! collection.
+//!
+//! What is much? To take an eden of `E` bytes as it is costs nothing now, but brings the next full collection nearer, which
+//! comes when the free `F` bytes are used up and has to deal with the `L` bytes that live. So its share of that one is worth
+//! `E L / F` bytes dealt with. A minor collection that copies `C` bytes deals with those, and promotes them: `C + C L / F`. The eden is taken
+//! when that is more: `C F >= (E - C) L`. In the beginning, and where little lives in much memory, that is soon so; then both cost
+//! next to nothing, and an eden that stays in the cache is worth more, unless a good part of it survives.
 //!
 //! **A working set that stays young.** Promotion saves copies, and has a price: what dead old objects name lives on. Where next to
 //! nothing lives, and minor collections copy far more than is known to live, a full collection is made whose survivors are young
@@ -24,10 +30,6 @@
 
 use super::geometry::{FIRST_EDEN, MAX_EDEN};
 
-/// Bytes copied by a minor collection above which eden does not grow: a few milliseconds.
-const MAX_COPIED: u64 = 4 << 20;
-/// An eden above this size is no larger than half of what lives outside.
-const MODEST_EDEN: u32 = 8 << 20;
 /// Minor collections that one look at eden's size takes in.
 const WINDOW: u32 = 4;
 /// How many times as large the next eden to try is. With twice the size, what lives just a little longer would not be seen
@@ -43,6 +45,8 @@ const WORTHWHILE_SHARE: u64 = 24;
 const LONGEST_REST: u32 = 64;
 /// Most collections without ageing from one trial to the next.
 const LONGEST_UNAGED: u32 = 32;
+/// Part of eden that must survive for edens to be taken as they are.
+const TAKING_PART: u64 = 4;
 /// Most edens taken as they are from one trial to the next.
 const LONGEST_IN_PLACE: u32 = 16;
 /// Most full collections that come in the place of minor ones from one trial to the next.
@@ -70,6 +74,8 @@ pub(super) struct Found {
     pub(super) aged_copied: u64,
     /// Roots that name objects which are young still.
     pub(super) young_roots: u64,
+    /// Capacity of the heap.
+    pub(super) capacity: u64,
 }
 
 /// Work that is left out for longer and longer while trials confirm that it is useless.
@@ -200,6 +206,11 @@ impl Policy {
         self.in_place.left > 0
     }
 
+    /// Whether edens are taken as they are, but for trials: then full collections are what there is to be.
+    pub(super) fn prefers_full(&self) -> bool {
+        self.in_place.run > 0
+    }
+
     /// An eden has become old as it was.
     pub(super) fn note_taken(&mut self) {
         self.in_place.spend();
@@ -258,7 +269,7 @@ impl Policy {
             self.without_age.spend();
         }
         if telling(eden) && self.in_place.left == 0 {
-            self.in_place.tried(eden_copied >= eden / 8 * 7);
+            self.in_place.tried(self.in_place_is_less(found));
         }
         // A heap without room for the eden wanted says nothing about it.
         if eden >= u64::from(self.eden) / 4 * 3 {
@@ -266,15 +277,20 @@ impl Policy {
         }
     }
 
+    /// Whether it would have been less work to take eden as it was.
+    fn in_place_is_less(&self, found: Found) -> bool {
+        let (copied, free) = (found.eden_copied, found.capacity.saturating_sub(self.lived));
+        let died = found.eden.saturating_sub(copied);
+        copied >= found.eden / TAKING_PART && copied.saturating_mul(free) >= died.saturating_mul(self.lived)
+    }
+
     fn resize_eden(&mut self, used: u64, copied: u64) {
-        let largest = MODEST_EDEN.max(u32::try_from(self.lived / 2).unwrap_or(u32::MAX)).min(MAX_EDEN);
         let climb = &mut self.climb;
         (climb.seen, climb.used, climb.copied) = (climb.seen + 1, climb.used + used, climb.copied + copied);
         if climb.seen < WINDOW {
             return;
         }
         let share = climb.copied * 1024 / climb.used.max(1);
-        let copied = climb.copied / u64::from(WINDOW);
         (climb.seen, climb.used, climb.copied) = (0, 0, 0);
         climb.rest = climb.rest.saturating_sub(1);
         match climb.before.take() {
@@ -285,9 +301,9 @@ impl Policy {
             }
             Some(_) => climb.next_rest = 2,
             None if share < SMALL_SHARE && self.eden > FIRST_EDEN => self.eden /= 2,
-            None if share > LARGE_SHARE && climb.rest == 0 && self.eden < largest && copied <= MAX_COPIED => {
+            None if share > LARGE_SHARE && climb.rest == 0 && self.eden < MAX_EDEN => {
                 climb.before = Some((self.eden, share));
-                self.eden = (STRIDE * self.eden).min(largest);
+                self.eden = (STRIDE * self.eden).min(MAX_EDEN);
             }
             None => {}
         }
@@ -313,7 +329,7 @@ mod tests {
     }
 
     fn minor(policy: &mut Policy, eden_copied: u64, aged: u64, aged_copied: u64) {
-        policy.note_minor(Found { eden: MB, eden_copied, aged, aged_copied, ..Found::default() });
+        policy.note_minor(Found { eden: MB, eden_copied, aged, aged_copied, capacity: 128 * MB, ..Found::default() });
     }
 
     /// Eden after `collections` of which a share of `survival(eden)` survived.
@@ -337,9 +353,6 @@ mod tests {
         // Next to nothing survives: back into the cache.
         climb(&mut policy, 100, |_| 0.001);
         assert_eq!(policy.eden, FIRST_EDEN);
-        // More than fits the largest eden: no larger than pauses allow.
-        climb(&mut policy, 1000, |eden| 3.0 * MB as f64 / eden.max(4.0 * MB as f64));
-        assert!(policy.eden <= MAX_EDEN);
     }
 
     #[test]
@@ -438,8 +451,28 @@ mod tests {
             taken.push(times);
         }
         assert_eq!(taken, [1, 2, 4, 8, 16, 16, 16]);
-        minor(&mut policy, MB / 10 * 8, 0, 0);
+        minor(&mut policy, MB / 10 * 4, 0, 0);
         assert!(!policy.takes_in_place() && !policy.skips_age());
+    }
+
+    /// 64 MiB live: the more memory is free, the less must survive.
+    #[test]
+    fn edens_are_taken_in_place_where_that_is_less_work() {
+        for (capacity, tenths, taken) in [
+            (128, 6, true),
+            (128, 4, false),
+            (80, 9, true),
+            (80, 7, false),
+            (1000, 3, true),
+            (1000, 2, false),
+            (64, 9, false),
+        ] {
+            let mut policy = grown();
+            let found = Found { eden: 10 * MB, eden_copied: tenths * MB, capacity: capacity * MB, ..Found::default() };
+            policy.note_minor(found);
+            assert_eq!(policy.takes_in_place(), taken, "{tenths} tenths of eden in {capacity} MiB");
+            assert_eq!(policy.prefers_full(), taken);
+        }
     }
 
     #[test]

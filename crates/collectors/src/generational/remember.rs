@@ -39,6 +39,8 @@ pub(super) static TABLES: [SideTable; 1] = [MARKS];
 const TABLE: usize = 0;
 /// Bytes of heap whose marks are one word of the table.
 const WORD_SPAN: u32 = u64::BITS * MARKS.granule;
+/// Words of the table that are looked at together.
+const AT_ONCE: usize = 16;
 /// The append buffer, for objects.
 const BUFFER: usize = 0;
 /// Words in it. Emptying it is a call; at this size that is no measurable part of filling it.
@@ -195,9 +197,6 @@ pub(super) fn wipe(heap: &mut Heap, area: Span) {
 fn take_marks(marks: &mut [u8], area: Span, slots: &mut Vec<u32>) {
     for_each_word(marks, area, |at, word, mask| {
         let mut found = *word & mask;
-        if found == 0 {
-            return;
-        }
         *word &= !mask;
         while found != 0 {
             slots.push(at + MARKS.granule * found.trailing_zeros());
@@ -206,7 +205,8 @@ fn take_marks(marks: &mut [u8], area: Span, slots: &mut Vec<u32>) {
     });
 }
 
-/// Calls `f` with each word of marks that concerns `area`, the heap offset of its first mark, and a mask of the marks that do.
+/// Calls `f` with the words of marks that concern `area` and are not zero, the heap offset of each one's first mark, and a mask of the
+/// marks that do concern it.
 fn for_each_word(marks: &mut [u8], area: Span, mut f: impl FnMut(u32, &mut u64, u64)) {
     if area.len() == 0 {
         return;
@@ -214,19 +214,29 @@ fn for_each_word(marks: &mut [u8], area: Span, mut f: impl FnMut(u32, &mut u64, 
     let (first, last) = (area.start / WORD_SPAN, (area.end - 1) / WORD_SPAN);
     let Some(marks) = marks.get_mut(8 * first as usize..) else { return };
     let (words, _) = marks.as_chunks_mut::<8>();
-    for (number, bytes) in (first..=last).zip(words) {
-        let at = number * WORD_SPAN;
-        let mut mask = u64::MAX;
-        if at < area.start {
-            mask <<= (area.start - at) / MARKS.granule;
+    let count = words.len().min((last - first + 1) as usize);
+    let mut number = first;
+    for some in words[..count].chunks_mut(AT_ONCE) {
+        // Most of what is read is zero.
+        if some.iter().fold(0, |all, word| all | u64::from_ne_bytes(*word)) == 0 {
+            number += some.len() as u32;
+            continue;
         }
-        if area.end - at < WORD_SPAN {
-            mask &= u64::MAX >> ((WORD_SPAN - (area.end - at)) / MARKS.granule);
-        }
-        let mut word = u64::from_le_bytes(*bytes);
-        let before = word;
-        f(at, &mut word, mask);
-        if word != before {
+        for bytes in some {
+            let at = number * WORD_SPAN;
+            number += 1;
+            let mut word = u64::from_le_bytes(*bytes);
+            if word == 0 {
+                continue;
+            }
+            let mut mask = u64::MAX;
+            if at < area.start {
+                mask <<= (area.start - at) / MARKS.granule;
+            }
+            if area.end - at < WORD_SPAN {
+                mask &= u64::MAX >> ((WORD_SPAN - (area.end - at)) / MARKS.granule);
+            }
+            f(at, &mut word, mask);
             *bytes = word.to_le_bytes();
         }
     }

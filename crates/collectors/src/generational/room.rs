@@ -126,7 +126,9 @@ impl Generational {
         let (run, top) = (self.pages.largest(), self.pages.last());
         let eden = |run| geometry::eden_for(run, self.policy.eden);
         let run = if eden(top) >= eden(run) / 2 { top } else { run };
-        if let Some(layout) = YoungLayout::in_run(run, self.policy.eden) {
+        // A last few small edens would each be collected before the full collection that is due.
+        let last = self.policy.prefers_full() && eden(run) < self.ample_eden.min(self.policy.eden) / 2;
+        if let Some(layout) = YoungLayout::in_run(run, self.policy.eden).filter(|_| !last) {
             return (layout, false, false);
         }
         // The rest of old space's last page counts: it may be all there is.

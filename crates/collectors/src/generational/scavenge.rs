@@ -10,6 +10,7 @@
 
 use super::geometry::{PAGE, Span};
 use super::pages::{Pages, Use};
+use crate::ahead::Ahead;
 use crate::shapes::{Shapes, Trace};
 use heapwright_gc_heap::{HeapCorrupted, Words};
 use std::rc::Rc;
@@ -87,6 +88,8 @@ pub(super) struct Scavenge<'a> {
     room: u32,
     /// Bytes of remembered objects that may still be scanned.
     scannable: u64,
+    /// Slots of copies that are to be updated.
+    ahead: Ahead,
     outcome: Outcome,
 }
 
@@ -111,6 +114,7 @@ impl<'a> Scavenge<'a> {
             stay: places.stay,
             room: places.eden.len() + places.survivors.len(),
             scannable,
+            ahead: Ahead::default(),
             outcome: Outcome::default(),
         }
     }
@@ -229,11 +233,12 @@ impl<'a> Scavenge<'a> {
             while self.to.scan < self.to.free {
                 self.to.scan = self.scan::<false>(self.to.scan, self.to.free)?;
             }
-            if self.old.scan == self.old.free {
-                break;
-            }
             while self.old.scan < self.old.free {
                 self.old.scan = self.scan::<true>(self.old.scan, self.old.free)?;
+            }
+            if self.to.scan == self.to.free {
+                let Some((slot, reference)) = self.ahead.pop() else { break };
+                self.settle(slot, reference)?;
             }
         }
         (self.outcome.survivors_end, self.outcome.old_end) = (self.to.free, self.old.free);
@@ -254,20 +259,19 @@ impl<'a> Scavenge<'a> {
             Trace::Bits(bits) => {
                 let mut bits = *bits;
                 while bits != 0 {
-                    self.update::<OLD>(at + 4 * bits.trailing_zeros())?;
+                    self.update(at + 4 * bits.trailing_zeros())?;
                     bits &= bits - 1;
                 }
             }
             Trace::List(list) => {
                 let list = Rc::clone(list);
                 for offset in list.iter() {
-                    self.update::<OLD>(at + offset)?;
+                    self.update(at + offset)?;
                 }
             }
             Trace::Elements => {
                 for slot in (at + shape.elements()..at + extent.elements_end).step_by(4) {
-                    self.prefetch(slot + 4 * AHEAD as u32);
-                    self.update::<OLD>(slot)?;
+                    self.update(slot)?;
                 }
             }
             Trace::Host => {
@@ -279,9 +283,9 @@ impl<'a> Scavenge<'a> {
         Ok(at + extent.size)
     }
 
-    /// Updates a slot of a copy, for the first and only time.
+    /// Sees to it that a slot of a copy is updated, for the first and only time.
     #[inline(always)]
-    fn update<const OLD: bool>(&mut self, slot: u32) -> Result<(), HeapCorrupted> {
+    fn update(&mut self, slot: u32) -> Result<(), HeapCorrupted> {
         let reference = self.words.get(slot)?;
         if reference == 0 || reference & 1 != 0 {
             return Ok(());
@@ -289,9 +293,19 @@ impl<'a> Scavenge<'a> {
         if !self.nursery.contains(reference) {
             return self.check_settled(reference);
         }
+        self.words.prefetch(reference);
+        match self.ahead.push((slot, reference)) {
+            Some((slot, reference)) => self.settle(slot, reference),
+            None => Ok(()),
+        }
+    }
+
+    /// Updates a slot of a copy that names the nursery.
+    #[inline(always)]
+    fn settle(&mut self, slot: u32, reference: u32) -> Result<(), HeapCorrupted> {
         let place = self.forward(reference)?;
         self.words.set(slot, place)?;
-        if OLD && self.to.has(place) {
+        if self.to.has(place) && self.old.has(slot) {
             self.outcome.slots.push(slot);
         }
         Ok(())
