@@ -45,7 +45,7 @@ const WORTHWHILE_SHARE: u64 = 24;
 const LONGEST_REST: u32 = 64;
 /// Most collections without ageing from one trial to the next.
 const LONGEST_UNAGED: u32 = 32;
-/// Part of eden that must survive for edens to be taken as they are.
+/// Part of eden that must survive for edens to be taken as they are from now on; half of it is enough to go on with that.
 const TAKING_PART: u64 = 4;
 /// Most edens taken as they are from one trial to the next.
 const LONGEST_IN_PLACE: u32 = 16;
@@ -281,7 +281,8 @@ impl Policy {
     fn in_place_is_less(&self, found: Found) -> bool {
         let (copied, free) = (found.eden_copied, found.capacity.saturating_sub(self.lived));
         let died = found.eden.saturating_sub(copied);
-        copied >= found.eden / TAKING_PART && copied.saturating_mul(free) >= died.saturating_mul(self.lived)
+        let part = if self.prefers_full() { 2 * TAKING_PART } else { TAKING_PART };
+        copied >= found.eden / part && copied.saturating_mul(free) >= died.saturating_mul(self.lived)
     }
 
     fn resize_eden(&mut self, used: u64, copied: u64) {
@@ -472,6 +473,14 @@ mod tests {
             policy.note_minor(found);
             assert_eq!(policy.takes_in_place(), taken, "{tenths} tenths of eden in {capacity} MiB");
             assert_eq!(policy.prefers_full(), taken);
+        }
+        // Half of what is needed to begin with it is enough to go on.
+        let mut policy = grown();
+        for (hundredths, taken) in [(26, true), (13, true), (12, false), (13, false)] {
+            let eden_copied = hundredths * MB / 100;
+            policy.note_minor(Found { eden: MB, eden_copied, capacity: 4000 * MB, ..Found::default() });
+            assert_eq!(policy.takes_in_place(), taken, "{hundredths}");
+            (0..2).for_each(|_| policy.note_taken());
         }
     }
 
