@@ -104,7 +104,11 @@ impl Generator<'_> {
                 if let Some(offset) = var(self.random, state.offsets) {
                     let table = self.table();
                     let set = self.random.one_in(2);
-                    body.push(if set { Stmt::SetSide(table, offset, value) } else { Stmt::OrSide(table, offset, value) });
+                    body.push(if set {
+                        Stmt::SetSide(table, offset, value)
+                    } else {
+                        Stmt::OrSide(table, offset, value)
+                    });
                 }
             }
             // Any word becomes an offset below the end of the smallest heap.
