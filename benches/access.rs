@@ -1,5 +1,6 @@
-//! The cost of reaching into objects from the host: a field whose place was looked up beforehand, beside one that is named at each access,
-//! and ranges of arrays copied at once beside their elements one by one. Criterion prints nanoseconds an access.
+//! The cost of reaching into objects from the host: a field whose place was looked up beforehand, beside one that is
+//! named at each access, and ranges of arrays copied at once beside their elements one by one. Criterion prints
+//! nanoseconds an access.
 #![allow(missing_docs, reason = "criterion's macro makes a function without")]
 
 use criterion::{Criterion, Throughput};

@@ -1,6 +1,6 @@
-//! The cost of barriers, on a heap that is never collected: of every collector, and of the barriers of the literature, declared
-//! without a collector behind them. Criterion's figures come first; then two tables of nanoseconds and ratios, measured in turns.
-//! All of it takes about a minute.
+//! The cost of barriers, on a heap that is never collected: of every collector, and of the barriers of the literature,
+//! declared without a collector behind them. Criterion's figures come first; then two tables of nanoseconds and ratios,
+//! measured in turns. All of it takes about a minute.
 #![allow(missing_docs, reason = "criterion's macro makes a function without")]
 
 use criterion::{Criterion, Throughput};

@@ -4,8 +4,9 @@
 //! cargo run --release -p heapwright-benches --example dart_fmt -- [--collector NAME] [--eager] [--cache DIR] [--repeat N] FILE.dart…
 //! ```
 //!
-//! Prints the formatted texts; one that cannot be parsed gives what the formatter says about it. With `--repeat` each file is formatted N times, the
-//! milliseconds of each round over all files go to the standard error output. `corpus/dart/node-format.mjs` does the same in Node.
+//! Prints the formatted texts; one that cannot be parsed gives what the formatter says about it. With `--repeat` each
+//! file is formatted N times, the milliseconds of each round over all files go to the standard error output.
+//! `corpus/dart/node-format.mjs` does the same in Node.
 
 use heapwright::{Cache, Collector, Compilation, Config, DEFAULT_CACHE_LIMIT, Engine, Error, Module, Result};
 use heapwright_benches::dart::{Formatter, MODULE};

@@ -4,8 +4,9 @@
 //! cargo run --release -p heapwright-benches --example first_output -- [--runs N] -- COMMAND ARGS… [-- COMMAND ARGS…]…
 //! ```
 //!
-//! Each command runs once unmeasured (it fills caches, of files and of compiled code), then all take turns. A command must print
-//! something and succeed. A table follows, in milliseconds: median, fastest, and the ratio of the medians to the first command's.
+//! Each command runs once unmeasured (it fills caches, of files and of compiled code), then all take turns. A command
+//! must print something and succeed. A table follows, in milliseconds: median, fastest, and the ratio of the medians to
+//! the first command's.
 
 use std::io::Read;
 use std::process::{Command, ExitCode, Stdio};

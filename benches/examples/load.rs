@@ -1,12 +1,13 @@
-//! How long a module takes until it can be instantiated, in each way of loading it: compiled, prepared for lazy compilation, from the
-//! cache, from a compiled file; and in Node. All take turns; medians.
+//! How long a module takes until it can be instantiated, in each way of loading it: compiled, prepared for lazy
+//! compilation, from the cache, from a compiled file; and in Node. All take turns; medians.
 //!
 //! ```text
 //! cargo run --release -p heapwright-benches --example load -- [--runs N] [--node NODE] FILE…
 //! ```
 //!
-//! What a module does is not measured here (`first_output` does that), so any module will do, whatever it imports. Each way has an engine of its own, which
-//! is made beforehand. Node compiles in a new process each time, and says itself how long its `WebAssembly.Module` took.
+//! What a module does is not measured here (`first_output` does that), so any module will do, whatever it imports. Each
+//! way has an engine of its own, which is made beforehand. Node compiles in a new process each time, and says itself
+//! how long its `WebAssembly.Module` took.
 
 use heapwright::{Cache, Compilation, Config, DEFAULT_CACHE_LIMIT, Engine, Module, Result};
 use std::path::{Path, PathBuf};

@@ -31,8 +31,8 @@ const fn case(name: &'static str, accesses: u32, what: &'static str) -> Case {
     Case { name, accesses, what }
 }
 
-/// The module. `old` and `young` make the objects; the other exports take a number of rounds. Four stores a round go to four
-/// fields, so that neither the loop nor one slot's store forwarding is what is measured.
+/// The module. `old` and `young` make the objects; the other exports take a number of rounds. Four stores a round go to
+/// four fields, so that neither the loop nor one slot's store forwarding is what is measured.
 pub fn module() -> String {
     let four = |object: &str, values: [&str; 4]| -> String {
         values.iter().enumerate().map(|(i, v)| format!("(struct.set $quad {i} (local.get ${object}) {v})")).collect()

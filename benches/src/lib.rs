@@ -1,4 +1,5 @@
-//! What measurements share: worlds in which no collection happens, ratios that a noisy machine does not spoil, and a host for a Dart program.
+//! What measurements share: worlds in which no collection happens, ratios that a noisy machine does not spoil, and a
+//! host for a Dart program.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +21,8 @@ pub struct World {
 }
 
 impl World {
-    /// Instantiates a module, calls its export `old`, collects until what that made is as old as it gets, then calls `young`.
+    /// Instantiates a module, calls its export `old`, collects until what that made is as old as it gets, then calls
+    /// `young`.
     ///
     /// # Panics
     ///
@@ -79,7 +81,8 @@ impl World {
     }
 }
 
-/// Medians of an export's times in several worlds, measured in turns so that whatever disturbs the machine disturbs all.
+/// Medians of an export's times in several worlds, measured in turns so that whatever disturbs the machine disturbs
+/// all.
 pub fn medians(worlds: &mut [World], name: &str, rounds: u32, turns: usize) -> Vec<Duration> {
     let mut times = vec![Vec::with_capacity(turns); worlds.len()];
     for _ in 0..turns {

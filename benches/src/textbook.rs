@@ -1,8 +1,8 @@
 //! The barriers of the literature on a heap that never collects: the price of the barrier alone.
 //!
-//! [`heapwright_gc_heap::barrier::textbook`] declares them. The collector here does what each declaration asks of its own: when it is told to
-//! collect, everything allocated so far becomes *old*, which sets the bits, the words or the nursery's bounds that the programs look
-//! at; slow calls and full buffers are answered; nothing is ever freed.
+//! [`heapwright_gc_heap::barrier::textbook`] declares them. The collector here does what each declaration asks of its
+//! own: when it is told to collect, everything allocated so far becomes *old*, which sets the bits, the words or the
+//! nursery's bounds that the programs look at; slow calls and full buffers are answered; nothing is ever freed.
 
 use heapwright::Collector as Choice;
 use heapwright_collectors::Registration;
@@ -15,7 +15,8 @@ use heapwright_gc_heap::{
 /// Words in each buffer.
 const BUFFER_WORDS: usize = 1024;
 
-/// The textbook's barriers; those of collectors that mark while the mutator runs are there twice, the second time while it does.
+/// The textbook's barriers; those of collectors that mark while the mutator runs are there twice, the second time while
+/// it does.
 pub fn all() -> Vec<(String, Choice)> {
     let named = |(suffix, registration): &'static (&str, Registration)| {
         (format!("{}{suffix}", registration.spec.name), Choice::from_registration(registration))

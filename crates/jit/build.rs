@@ -1,4 +1,5 @@
-//! Gives the compiler's build a fingerprint: compiled code is only good for the compiler, and the layouts, that made it.
+//! Gives the compiler's build a fingerprint: compiled code is only good for the compiler, and the layouts, that made
+//! it.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -6,7 +7,8 @@ use std::{env, fs};
 fn main() {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
-    // The heap's layouts are in compiled code too. Published alone, the crate finds only itself, and versions are exact.
+    // The heap's layouts are in compiled code too. Published alone, the crate finds only itself, and versions are
+    // exact.
     for root in [here.join("src"), here.join("../gc-heap/src")] {
         if root.is_dir() {
             println!("cargo:rerun-if-changed={}", root.display());

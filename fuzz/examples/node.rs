@@ -1,5 +1,5 @@
-//! `cargo run --release --example node -- [FROM..TO]`: the modules of these seeds (default 0..500) in ours and in Node, which `HEAPWRIGHT_NODE`
-//! names (default `node`). Exits with 1 when anything differs.
+//! `cargo run --release --example node -- [FROM..TO]`: the modules of these seeds (default 0..500) in ours and in Node,
+//! which `HEAPWRIGHT_NODE` names (default `node`). Exits with 1 when anything differs.
 
 use anyhow::{Context, Result};
 use heapwright_fuzz::node::{Batch, batch};

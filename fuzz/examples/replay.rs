@@ -1,5 +1,5 @@
-//! `cargo run --example replay -- TARGET FILE`: runs an input that fuzzing found, without libFuzzer, and if it fails looks for a shorter one that
-//! fails too, which it writes to `FILE.short`. Exits with 1 when the input fails.
+//! `cargo run --example replay -- TARGET FILE`: runs an input that fuzzing found, without libFuzzer, and if it fails
+//! looks for a shorter one that fails too, which it writes to `FILE.short`. Exits with 1 when the input fails.
 
 use anyhow::{Context, Result, bail};
 use heapwright_smith::shrink::shortest;

@@ -1,5 +1,5 @@
-//! What fuzz targets share: how an input is run under libFuzzer, a count of what came of the inputs, and the other engines that ours is
-//! compared with.
+//! What fuzz targets share: how an input is run under libFuzzer, a count of what came of the inputs, and the other
+//! engines that ours is compared with.
 
 #[cfg(feature = "peers")]
 pub mod differential;

@@ -1,8 +1,8 @@
 //! Wasmtime as a peer of `heapwright bench`: one measured process.
 //!
-//! What it is asked to do and what it reports is the protocol of the harness (`crates/cli/src/bench/protocol.rs`): options on the command line, one
-//! JSON object a line in the report file. Settings are Wasmtime's defaults but for the collector, the proposals that the programs need, and a stack
-//! as large as the other engines' guests have.
+//! What it is asked to do and what it reports is the protocol of the harness (`crates/cli/src/bench/protocol.rs`):
+//! options on the command line, one JSON object a line in the report file. Settings are Wasmtime's defaults but for the
+//! collector, the proposals that the programs need, and a stack as large as the other engines' guests have.
 
 mod options;
 
@@ -72,7 +72,8 @@ fn engine(collector: &str) -> Result<Engine> {
     Engine::new(&config).map_err(|e| anyhow!("{e:#}"))
 }
 
-/// Calls `run` several times. When the heap is exhausted, which happens to collectors that free nothing or no cycles, the next call has a new store.
+/// Calls `run` several times. When the heap is exhausted, which happens to collectors that free nothing or no cycles,
+/// the next call has a new store.
 fn calls(options: &Options, report: &mut Report, engine: &Engine, module: &Module, n: i32) -> Result<Option<usize>> {
     let began = Instant::now();
     let budget = Duration::from_millis(options.millis);

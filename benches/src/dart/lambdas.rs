@@ -1,5 +1,5 @@
-//! The numbered JavaScript functions. The numbers are those of `dart_fmt` 0.4.0; what each does is told by its body in the package's `dart_fmt.mjs`,
-//! to which the comments refer in JavaScript's terms.
+//! The numbered JavaScript functions. The numbers are those of `dart_fmt` 0.4.0; what each does is told by its body in
+//! the package's `dart_fmt.mjs`, to which the comments refer in JavaScript's terms.
 
 use super::regexp::{construct, index_of, split_at};
 use super::value::{Js, from_wasm, to_wasm};

@@ -1,11 +1,15 @@
-//! A host for a program that dart2wasm has compiled: the Dart formatter of npm's `@wasm-fmt/dart_fmt` 0.4.0, in `corpus/dart`.
+//! A host for a program that dart2wasm has compiled: the Dart formatter of npm's `@wasm-fmt/dart_fmt` 0.4.0, in
+//! `corpus/dart`.
 //!
-//! dart2wasm leaves to JavaScript what the browser has already: strings, regular expressions, numbers as text. A module imports the standard
-//! string builtins (`wasm:js-string`), one string constant a global (module `S`), and short JavaScript functions (module `dart2wasm`), numbered anew
-//! for each program. Here they are Rust: `value` has the JavaScript values, which the guest holds as `externref`s, `strings` the builtins, and
-//! `lambdas` those of the numbered functions that the formatter calls. The others (typed arrays, promises, dates) end the run with an error that names them.
+//! dart2wasm leaves to JavaScript what the browser has already: strings, regular expressions, numbers as text. A module
+//! imports the standard string builtins (`wasm:js-string`), one string constant a global (module `S`), and short
+//! JavaScript functions (module `dart2wasm`), numbered anew for each program. Here they are Rust: `value` has the
+//! JavaScript values, which the guest holds as `externref`s, `strings` the builtins, and `lambdas` those of the
+//! numbered functions that the formatter calls. The others (typed arrays, promises, dates) end the run with an error
+//! that names them.
 //!
-//! What the program asks for is bounded in size (`MOST_UNITS`, `MOST_ITEMS`), not in time: its regular expressions may be slow ones.
+//! What the program asks for is bounded in size (`MOST_UNITS`, `MOST_ITEMS`), not in time: its regular expressions may
+//! be slow ones.
 
 mod lambdas;
 mod regexp;

@@ -1,7 +1,7 @@
 //! The benchmark programs under every collector, against models of their own in `models`.
 //!
-//! Each program runs with a small and an odd argument; once as it is, and, where the collector frees memory, with collections at moments that no
-//! collector would choose and the heap verified after each.
+//! Each program runs with a small and an odd argument; once as it is, and, where the collector frees memory, with
+//! collections at moments that no collector would choose and the heap verified after each.
 
 mod models;
 

@@ -1,5 +1,5 @@
-//! What the programs compute, written down a second time over plain Rust values: no objects, no casts, other data structures
-//! where the result allows it.
+//! What the programs compute, written down a second time over plain Rust values: no objects, no casts, other data
+//! structures where the result allows it.
 
 use std::collections::HashMap;
 

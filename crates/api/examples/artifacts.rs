@@ -1,4 +1,5 @@
-//! Compiled modules outside the process: a file that is loaded without compiling, what is refused, and the compile cache.
+//! Compiled modules outside the process: a file that is loaded without compiling, what is refused, and the compile
+//! cache.
 //!
 //! ```text
 //! cargo run -p heapwright --example artifacts

@@ -1,5 +1,5 @@
-//! The GC heap from Rust: strings and numbers in and out of arrays in one copy, fields through prepared accessors, roots that end with a
-//! scope or with their owner, objects as keys of a hash map, and what mistakes look like.
+//! The GC heap from Rust: strings and numbers in and out of arrays in one copy, fields through prepared accessors,
+//! roots that end with a scope or with their owner, objects as keys of a hash map, and what mistakes look like.
 //!
 //! `cargo run --example host_gc`
 

@@ -1,12 +1,12 @@
-//! How many instances of a small GC module can be made, called once and dropped in a second: on demand and from a pool, taken
-//! alternately.
+//! How many instances of a small GC module can be made, called once and dropped in a second: on demand and from a pool,
+//! taken alternately.
 //!
 //! ```text
 //! cargo run --release -p heapwright --example instantiations [-- ROUNDS [COUNT]]
 //! ```
 //!
-//! Each of ROUNDS rounds makes COUNT stores with one instance each, under every allocator in turn. The medians of the rounds are printed, and
-//! the ratios to the first line.
+//! Each of ROUNDS rounds makes COUNT stores with one instance each, under every allocator in turn. The medians of the
+//! rounds are printed, and the ratios to the first line.
 
 use heapwright::{
     Config, Engine, Instance, InstanceAllocationStrategy, Module, PoolingAllocationConfig, Result, Store,

@@ -1,5 +1,5 @@
-//! What a program may take, and how it is stopped: fuel, epochs, a handle, sizes of memories and of the GC heap, the stack. After each of
-//! these the store is usable.
+//! What a program may take, and how it is stopped: fuel, epochs, a handle, sizes of memories and of the GC heap, the
+//! stack. After each of these the store is usable.
 //!
 //! ```text
 //! cargo run -p heapwright --example limits

@@ -30,7 +30,8 @@ pub(crate) fn main() -> Result<()> {
         instance.typed_func::<i32, i32>(&mut *store, "nodes")?.call(store, depth)
     };
 
-    // Threads share the engine and the compiled module; each has a store, and with it a heap, of its own. They also compile.
+    // Threads share the engine and the compiled module; each has a store, and with it a heap, of its own. They also
+    // compile.
     let counts: Vec<i32> = thread::scope(|scope| {
         let work = |depth: i32| {
             let (engine, module) = (&engine, &module);

@@ -1,7 +1,7 @@
 //! Backtraces of compiled frames.
 //!
-//! Capturing one notes modules, functions and offsets. Source positions are looked up when they are asked for or printed: the first time that
-//! reads the module's DWARF sections, which may take a while.
+//! Capturing one notes modules, functions and offsets. Source positions are looked up when they are asked for or
+//! printed: the first time that reads the module's DWARF sections, which may take a while.
 
 use crate::store::StoreOpaque;
 use crate::{AsContext, Engine, Module};
@@ -9,10 +9,12 @@ use heapwright_vm as vm;
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, OnceLock};
 
-/// The compiled frames at a trap, at an uncaught exception or below a failed host function, innermost first. Traps and exceptions have it
-/// as a part; a host function's error carries it as context: `error.downcast_ref::<WasmBacktrace>()`.
+/// The compiled frames at a trap, at an uncaught exception or below a failed host function, innermost first. Traps and
+/// exceptions have it as a part; a host function's error carries it as context:
+/// `error.downcast_ref::<WasmBacktrace>()`.
 ///
-/// It keeps the modules of its frames alive. Empty when capturing is switched off by [`Config::wasm_backtrace`](crate::Config::wasm_backtrace).
+/// It keeps the modules of its frames alive. Empty when capturing is switched off by
+/// [`Config::wasm_backtrace`](crate::Config::wasm_backtrace).
 #[derive(Clone, Debug, Default)]
 pub struct WasmBacktrace {
     frames: Arc<[FrameInfo]>,
@@ -27,8 +29,8 @@ pub struct FrameInfo {
     symbols: OnceLock<Vec<FrameSymbol>>,
 }
 
-/// A place in the source, from the module's DWARF. A frame whose code was inlined from several functions has one for each, innermost
-/// first.
+/// A place in the source, from the module's DWARF. A frame whose code was inlined from several functions has one for
+/// each, innermost first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameSymbol(vm::Symbol);
 
@@ -99,8 +101,9 @@ impl FrameInfo {
         Some(self.frame.func_offset()? as usize)
     }
 
-    /// Where in the source the instruction comes from, innermost inlined function first. Empty when the module carries no DWARF for it,
-    /// or when [`Config::wasm_backtrace_details`](crate::Config::wasm_backtrace_details) says not to look.
+    /// Where in the source the instruction comes from, innermost inlined function first. Empty when the module carries
+    /// no DWARF for it, or when [`Config::wasm_backtrace_details`](crate::Config::wasm_backtrace_details) says not to
+    /// look.
     pub fn symbols(&self) -> &[FrameSymbol] {
         self.symbols.get_or_init(|| match self.module.engine().backtrace_details() {
             true => self.frame.symbols().into_iter().map(FrameSymbol).collect(),
@@ -169,7 +172,8 @@ impl fmt::Display for WasmBacktrace {
 /// A mangled name of Rust or C++ for people to read, any other as it is; both as [`vm::Printable`].
 struct Demangled<'a>(&'a str);
 
-/// Longest readable name: mangled names can refer back to parts of themselves and so stand for far more text than they are.
+/// Longest readable name: mangled names can refer back to parts of themselves and so stand for far more text than they
+/// are.
 const LONGEST: usize = 4 << 10;
 
 impl fmt::Display for Demangled<'_> {

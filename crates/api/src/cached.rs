@@ -19,8 +19,8 @@ impl<'a> ModuleCache<'a> {
         Some(ModuleCache { engine, cache: engine.config().cache.as_ref()? })
     }
 
-    /// The module compiled from these bytes, if it is there: one that is complete, or else, for an engine that compiles lazily, one with
-    /// the functions that earlier runs have called.
+    /// The module compiled from these bytes, if it is there: one that is complete, or else, for an engine that compiles
+    /// lazily, one with the functions that earlier runs have called.
     pub(crate) fn load(&self, bytes: &[u8]) -> Option<Arc<LoadedModule>> {
         let complete = self.load_entry(bytes, Extent::Complete);
         let lazy = self.engine.is_lazy();
@@ -36,8 +36,8 @@ impl<'a> ModuleCache<'a> {
 
     /// An entry that is damaged, or not what its name says, is removed.
     fn read_entry(&self, bytes: &[u8], key: &Key, file: &File) -> Option<Arc<LoadedModule>> {
-        // SAFETY: only the user of this process can write to the directory, and whoever is this user can do anything that the code
-        // could; the cache never changes a file in place. (Promises of `Cache::open` and `Cache::get`.)
+        // SAFETY: only the user of this process can write to the directory, and whoever is this user can do anything
+        // that the code could; the cache never changes a file in place. (Promises of `Cache::open` and `Cache::get`.)
         match unsafe { self.engine.runtime().load_artifact_file(file) } {
             Ok(loaded) if **loaded.bytes() == *bytes => return Some(loaded),
             Ok(_) => log::warn!("the compile cache's entry {} is of another module: compiled again", key_name(key)),
@@ -61,8 +61,8 @@ impl<'a> ModuleCache<'a> {
         self.report(&key, put.map(|kept| if kept { Put::Kept } else { Put::TooLarge }));
     }
 
-    /// Adds the functions of a lazily compiled module to its entry. What others have added stays: code cannot be moved from one text to another,
-    /// so the text that lacks fewer functions has those compiled.
+    /// Adds the functions of a lazily compiled module to its entry. What others have added stays: code cannot be moved
+    /// from one text to another, so the text that lacks fewer functions has those compiled.
     pub(crate) fn add(&self, loaded: &Arc<LoadedModule>) {
         let key = self.key(loaded.bytes(), Extent::Called);
         let mut whole = loaded.clone();

@@ -24,8 +24,9 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When the configuration makes no sense (a maximum heap of zero, an initial heap above the maximum, traps by signals for an
-    /// interpreter), the collector's declaration is wrong, or the machine lacks what compiled code needs.
+    /// When the configuration makes no sense (a maximum heap of zero, an initial heap above the maximum, traps by
+    /// signals for an interpreter), the collector's declaration is wrong, or the machine lacks what compiled code
+    /// needs.
     pub fn new(config: &Config) -> Result<Engine> {
         let collector = config.collector;
         if let Err(wrong) = collector.spec().check() {
@@ -89,8 +90,8 @@ impl Engine {
         Arc::ptr_eq(&a.inner, &b.inner)
     }
 
-    /// Moves on to the next epoch: code of every store whose deadline it is stops soon. From any thread; not from a signal handler, for
-    /// it takes a lock. It costs a visit of each store that has a deadline.
+    /// Moves on to the next epoch: code of every store whose deadline it is stops soon. From any thread; not from a
+    /// signal handler, for it takes a lock. It costs a visit of each store that has a deadline.
     ///
     /// ```
     /// # use heapwright::{Config, Engine, Instance, Module, Store, Trap, TrapCode};
@@ -129,8 +130,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Compiles a module, in the binary format or (with the `wat` feature) the text format, without loading it: gives what
-    /// [`Module::serialize`](crate::Module::serialize) would, every function compiled.
+    /// Compiles a module, in the binary format or (with the `wat` feature) the text format, without loading it: gives
+    /// what [`Module::serialize`](crate::Module::serialize) would, every function compiled.
     ///
     /// # Errors
     ///
@@ -142,14 +143,14 @@ impl Engine {
         Ok(compiler.write_artifact(&compiled, &compiled.text, &bytes))
     }
 
-    /// Whether bytes begin like what [`Module::serialize`](crate::Module::serialize) gives; eight bytes suffice. Says nothing about
-    /// whether this engine accepts them.
+    /// Whether bytes begin like what [`Module::serialize`](crate::Module::serialize) gives; eight bytes suffice. Says
+    /// nothing about whether this engine accepts them.
     pub fn is_precompiled(bytes: &[u8]) -> bool {
         heapwright_jit::artifact::ArtifactFile::detect(bytes)
     }
 
-    /// Whether functions are compiled when they are called. Profilers are told of a module's code when it is loaded, so with one all of
-    /// it is compiled then.
+    /// Whether functions are compiled when they are called. Profilers are told of a module's code when it is loaded, so
+    /// with one all of it is compiled then.
     pub(crate) fn is_lazy(&self) -> bool {
         let Config { compilation, profiler, .. } = self.config();
         *compilation == Compilation::Lazy && *profiler == ProfilingStrategy::None
@@ -160,8 +161,9 @@ impl Engine {
         self.runtime().pool_metrics().map(PoolingAllocatorMetrics)
     }
 
-    /// Compiles the functions of a module in the binary format that `wanted` picks by index, name and bytes of the body, and gives each in all
-    /// its forms: CLIF, machine code, and what links them to the module. For tools that show code.
+    /// Compiles the functions of a module in the binary format that `wanted` picks by index, name and bytes of the
+    /// body, and gives each in all its forms: CLIF, machine code, and what links them to the module. For tools that
+    /// show code.
     ///
     /// # Errors
     ///

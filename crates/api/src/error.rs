@@ -73,8 +73,8 @@ impl ThrownException {
         ThrownException { exception: Arc::new(exception), backtrace: WasmBacktrace::default() }
     }
 
-    /// The compiled frames where it was thrown (or last thrown again), innermost first. Empty for an exception that only the host has
-    /// had in its hands.
+    /// The compiled frames where it was thrown (or last thrown again), innermost first. Empty for an exception that
+    /// only the host has had in its hands.
     pub fn backtrace(&self) -> &WasmBacktrace {
         &self.backtrace
     }

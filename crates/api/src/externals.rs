@@ -166,7 +166,8 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// When the value does not belong to the element type, or memory is refused; [`GcError::WrongEngine`](crate::GcError::WrongEngine).
+    /// When the value does not belong to the element type, or memory is refused;
+    /// [`GcError::WrongEngine`](crate::GcError::WrongEngine).
     pub fn new(mut store: impl AsContextMut, ty: TableType, init: Ref) -> Result<Table> {
         let mut store = store.as_context_mut();
         let store = store.enter();

@@ -81,8 +81,8 @@ impl Func {
     /// # Errors
     ///
     /// When numbers or types of values are wrong, and whatever the call ends with: a [`Trap`](crate::Trap),
-    /// a [`ThrownException`](crate::ThrownException), [`GcHeapOutOfMemory`](crate::GcHeapOutOfMemory), or a host function's own
-    /// error.
+    /// a [`ThrownException`](crate::ThrownException), [`GcHeapOutOfMemory`](crate::GcHeapOutOfMemory), or a host
+    /// function's own error.
     pub fn call(&self, mut store: impl AsContextMut, params: &[Val], results: &mut [Val]) -> Result<()> {
         let mut store = store.as_context_mut();
         let store = store.enter();
@@ -171,15 +171,16 @@ pub(crate) fn with_caller<T: 'static>(
 ) -> Result<(), CallError> {
     let instance = call.instance();
     let data = call.host_data().cast::<StoreInner<T>>();
-    // SAFETY: `StoreContextMut::enter` set the pointer to the `StoreInner<T>` that this call into the vm borrows exclusively, and the
-    // vm does not touch its part of it until the host function returns. `T` is the store's: a `Func` made with another
-    // store's closure cannot be used with this one (checked by store id).
+    // SAFETY: `StoreContextMut::enter` set the pointer to the `StoreInner<T>` that this call into the vm borrows
+    // exclusively, and the vm does not touch its part of it until the host function returns. `T` is the store's: a
+    // `Func` made with another store's closure cannot be used with this one (checked by store id).
     let inner = unsafe { &mut *data };
     let caller = Caller { store: StoreContextMut(&mut *inner), instance };
     body(caller).map_err(|e| to_call(&mut inner.opaque, e))
 }
 
-/// The calling side of a host function: gives access to the store and to the exports of the instance that imported the function.
+/// The calling side of a host function: gives access to the store and to the exports of the instance that imported the
+/// function.
 pub struct Caller<'a, T: 'static> {
     pub(crate) store: StoreContextMut<'a, T>,
     instance: Option<InstanceId>,

@@ -7,8 +7,8 @@ use std::fmt;
 
 /// Why an operation on a GC value was refused. Nothing has been changed then.
 ///
-/// Operations of this crate return [`Error`](crate::Error), which carries it: `error.downcast_ref::<GcError>()`. That the heap is
-/// full is [`GcHeapOutOfMemory`](crate::GcHeapOutOfMemory) instead.
+/// Operations of this crate return [`Error`](crate::Error), which carries it: `error.downcast_ref::<GcError>()`. That
+/// the heap is full is [`GcHeapOutOfMemory`](crate::GcHeapOutOfMemory) instead.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum GcError {
@@ -122,8 +122,8 @@ impl GcError {
 }
 
 impl StoreOpaque {
-    /// What a reference that could not be followed means. A typed root names an object of its kind, unless the heap is corrupted: then
-    /// the store is poisoned.
+    /// What a reference that could not be followed means. A typed root names an object of its kind, unless the heap is
+    /// corrupted: then the store is poisoned.
     #[cold]
     pub(crate) fn bad_reference(&mut self, error: BadReference) -> GcError {
         match error {

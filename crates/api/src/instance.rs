@@ -31,8 +31,8 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// A [`LinkError`](crate::LinkError) when the imports do not fit; what initialisation or the start function ended with, as
-    /// [`Func::call`].
+    /// A [`LinkError`](crate::LinkError) when the imports do not fit; what initialisation or the start function ended
+    /// with, as [`Func::call`].
     pub fn new(mut store: impl AsContextMut, module: &Module, imports: &[Extern]) -> Result<Instance> {
         let mut store = store.as_context_mut();
         let store = store.enter();

@@ -14,19 +14,19 @@
 //! # }
 //! ```
 //!
-//! The names are those that an embedder of a Cranelift-based runtime expects: an [`Engine`] holds configuration and types, a
-//! [`Module`] is compiled once and shared, a [`Store`] owns instances and one GC heap, a [`Linker`] resolves imports. References to
-//! GC objects are held through [`Rooted`] (until its scope ends) or [`OwnedRooted`] (until it is dropped); using a dead root, or one of
-//! another store, is an error.
+//! The names are those that an embedder of a Cranelift-based runtime expects: an [`Engine`] holds configuration and
+//! types, a [`Module`] is compiled once and shared, a [`Store`] owns instances and one GC heap, a [`Linker`] resolves
+//! imports. References to GC objects are held through [`Rooted`] (until its scope ends) or [`OwnedRooted`] (until it is
+//! dropped); using a dead root, or one of another store, is an error.
 //!
 //! The collector is chosen by [`Config::collector`]: see [`Collector::all`].
 //!
 //! # Threads
 //!
-//! [`Engine`], [`Module`] and [`Linker`] are `Send` and `Sync`: one engine serves all threads, which compile and instantiate at the same time.
-//! A [`Store`] is `Send` when its data is: it may move between threads, and runs on the thread that calls into it. Calls are synchronous: there is
-//! no `call_async`, which would run the guest on a stack of its own (a fiber) and suspend it while the host waits. To keep a guest from
-//! holding a thread, give it one.
+//! [`Engine`], [`Module`] and [`Linker`] are `Send` and `Sync`: one engine serves all threads, which compile and
+//! instantiate at the same time. A [`Store`] is `Send` when its data is: it may move between threads, and runs on the
+//! thread that calls into it. Calls are synchronous: there is no `call_async`, which would run the guest on a stack of
+//! its own (a fiber) and suspend it while the host waits. To keep a guest from holding a thread, give it one.
 
 #![forbid(unsafe_op_in_unsafe_fn)]
 

@@ -31,11 +31,12 @@ impl<T> Store<T> {
     /// Sets the fuel. A new store has none, and compiled code without fuel traps with
     /// [`TrapCode::OutOfFuel`](crate::TrapCode::OutOfFuel).
     ///
-    /// What a program costs depends on nothing but the program and its inputs: not on the collector, the heap, the backend or the
-    /// optimiser. Each operator costs 1, save those that only give structure; entering a function costs 1; an operation on a range
-    /// costs 1 more for each 8 bytes of linear memory, each slot of a table, each element of an array. Fuel is looked at on entering
-    /// functions, at loops and before operations on ranges, so at most one stretch of straight-line code runs without any left; a program
-    /// that is given what it costs comes to its end. What host functions, allocation and collection do costs nothing.
+    /// What a program costs depends on nothing but the program and its inputs: not on the collector, the heap, the
+    /// backend or the optimiser. Each operator costs 1, save those that only give structure; entering a function costs
+    /// 1; an operation on a range costs 1 more for each 8 bytes of linear memory, each slot of a table, each element of
+    /// an array. Fuel is looked at on entering functions, at loops and before operations on ranges, so at most one
+    /// stretch of straight-line code runs without any left; a program that is given what it costs comes to its end.
+    /// What host functions, allocation and collection do costs nothing.
     ///
     /// ```
     /// # use heapwright::{Config, Engine, Instance, Module, Store, Trap, TrapCode};
@@ -59,7 +60,8 @@ impl<T> Store<T> {
         self.inner.opaque.set_fuel(fuel)
     }
 
-    /// What fuel is left. After a trap other than by fuel it may be too much by what one stretch of straight-line code costs.
+    /// What fuel is left. After a trap other than by fuel it may be too much by what one stretch of straight-line code
+    /// costs.
     ///
     /// # Errors
     ///
@@ -68,21 +70,23 @@ impl<T> Store<T> {
         self.inner.opaque.fuel()
     }
 
-    /// Sets the deadline of the store's code to so many epochs from now: see [`Engine::increment_epoch`](crate::Engine::increment_epoch).
-    /// Without it there is none. A deadline stays reached until it is set anew: with 0, code stops at once. It does nothing when
+    /// Sets the deadline of the store's code to so many epochs from now: see
+    /// [`Engine::increment_epoch`](crate::Engine::increment_epoch). Without it there is none. A deadline stays reached
+    /// until it is set anew: with 0, code stops at once. It does nothing when
     /// [`Config::epoch_interruption`](crate::Config::epoch_interruption) is off.
     pub fn set_epoch_deadline(&mut self, epochs: u64) {
         self.inner.opaque.vm.set_epoch_deadline(epochs);
     }
 
-    /// Code that reaches the deadline traps with [`TrapCode::Interrupt`](crate::TrapCode::Interrupt): what it does unless a callback was
-    /// set.
+    /// Code that reaches the deadline traps with [`TrapCode::Interrupt`](crate::TrapCode::Interrupt): what it does
+    /// unless a callback was set.
     pub fn epoch_deadline_trap(&mut self) {
         self.inner.opaque.vm.set_epoch_callback(None);
     }
 
-    /// Calls `callback` when the deadline is reached. It may use the store, and set a new deadline by its answer; an error ends the call
-    /// with that error. Operations on arrays and tables are finished before it is asked; those on linear memories ask it in between.
+    /// Calls `callback` when the deadline is reached. It may use the store, and set a new deadline by its answer; an
+    /// error ends the call with that error. Operations on arrays and tables are finished before it is asked; those on
+    /// linear memories ask it in between.
     pub fn epoch_deadline_callback(
         &mut self,
         mut callback: impl FnMut(StoreContextMut<'_, T>) -> Result<UpdateDeadline> + Send + Sync + 'static,
@@ -98,8 +102,9 @@ impl<T> Store<T> {
         })));
     }
 
-    /// A handle that stops this store's code from any thread, once: it traps with [`TrapCode::Interrupt`](crate::TrapCode::Interrupt),
-    /// now or when it runs next. It does nothing when [`Config::epoch_interruption`](crate::Config::epoch_interruption) is off.
+    /// A handle that stops this store's code from any thread, once: it traps with
+    /// [`TrapCode::Interrupt`](crate::TrapCode::Interrupt), now or when it runs next. It does nothing when
+    /// [`Config::epoch_interruption`](crate::Config::epoch_interruption) is off.
     pub fn interrupt_handle(&self) -> InterruptHandle {
         self.inner.opaque.vm.interrupt_handle()
     }

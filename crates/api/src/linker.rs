@@ -109,8 +109,8 @@ impl<T: 'static> Linker<T> {
         Ok(self)
     }
 
-    /// Defines every function import of `module` that is still unknown as one that traps with an error naming it. Other unknown imports
-    /// stay unknown.
+    /// Defines every function import of `module` that is still unknown as one that traps with an error naming it. Other
+    /// unknown imports stay unknown.
     ///
     /// # Errors
     ///

@@ -123,8 +123,8 @@ impl Module {
         self.loaded.export(name).map(|ty| ExternType::from_vm(&self.engine, &ty))
     }
 
-    /// Writes the compiled module: a file for [`Module::deserialize_file`], which an engine with the same version, processor,
-    /// collector and settings accepts. It contains the module's bytes.
+    /// Writes the compiled module: a file for [`Module::deserialize_file`], which an engine with the same version,
+    /// processor, collector and settings accepts. It contains the module's bytes.
     ///
     /// ```no_run
     /// # use heapwright::{Engine, Module};
@@ -149,8 +149,9 @@ impl Module {
         Ok(self.loaded.to_artifact())
     }
 
-    /// Adds the functions that were compiled lazily since the module was loaded to the cache, if the engine has one. To be called when a
-    /// program ends; what others have added meanwhile stays. Eagerly compiled modules are in the cache already.
+    /// Adds the functions that were compiled lazily since the module was loaded to the cache, if the engine has one. To
+    /// be called when a program ends; what others have added meanwhile stays. Eagerly compiled modules are in the cache
+    /// already.
     ///
     /// Gives the number of functions; 0 means that nothing had to be done.
     pub fn update_cache(&self) -> usize {
@@ -164,9 +165,9 @@ impl Module {
 
     /// Loads what [`Module::serialize`] gave, from memory.
     ///
-    /// What happens by accident is found out and is an error of type [`ArtifactError`](crate::ArtifactError): bytes that are no
-    /// artifact, that are cut off or have flipped bits, that were made by another version, for another processor, collector or
-    /// declaration of one, or under other settings.
+    /// What happens by accident is found out and is an error of type [`ArtifactError`](crate::ArtifactError): bytes
+    /// that are no artifact, that are cut off or have flipped bits, that were made by another version, for another
+    /// processor, collector or declaration of one, or under other settings.
     ///
     /// # Errors
     ///
@@ -174,17 +175,18 @@ impl Module {
     ///
     /// # Safety
     ///
-    /// Malice is *not* found out. The bytes hold machine code that will be executed with the rights of this process, outside of any
-    /// sandbox, and their checksum is no signature: whoever can choose the bytes can do what this process can. They must have been
-    /// made by [`Module::serialize`] or [`Engine::precompile_module`], and come by a way on which nobody could exchange them.
+    /// Malice is *not* found out. The bytes hold machine code that will be executed with the rights of this process,
+    /// outside of any sandbox, and their checksum is no signature: whoever can choose the bytes can do what this
+    /// process can. They must have been made by [`Module::serialize`] or [`Engine::precompile_module`], and come by a
+    /// way on which nobody could exchange them.
     pub unsafe fn deserialize(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Module> {
         // SAFETY: the caller's promise.
         let loaded = unsafe { engine.runtime().load_artifact(bytes.as_ref()) }.map_err(unwrapped)?;
         Module::ready(engine, loaded)
     }
 
-    /// As [`Module::deserialize`], from a file. Its code is mapped and not copied, so that processes share it and only what runs is
-    /// read.
+    /// As [`Module::deserialize`], from a file. Its code is mapped and not copied, so that processes share it and only
+    /// what runs is read.
     ///
     /// # Errors
     ///
@@ -192,8 +194,8 @@ impl Module {
     ///
     /// # Safety
     ///
-    /// As there; and nobody may change the file's contents while the module lives. Writing a new file and renaming it to this name is
-    /// no change.
+    /// As there; and nobody may change the file's contents while the module lives. Writing a new file and renaming it
+    /// to this name is no change.
     pub unsafe fn deserialize_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Module> {
         let path = path.as_ref();
         let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -208,8 +210,9 @@ impl Module {
         self.loaded.text()
     }
 
-    /// From places in [`Module::text`] to places in the module: pairs of an offset in the text, ascending, and the byte offset in the
-    /// module of the instruction that the code from there to the next pair implements; `None` where it implements no instruction.
+    /// From places in [`Module::text`] to places in the module: pairs of an offset in the text, ascending, and the byte
+    /// offset in the module of the instruction that the code from there to the next pair implements; `None` where it
+    /// implements no instruction.
     pub fn address_map(&self) -> impl Iterator<Item = (usize, Option<u32>)> {
         self.loaded.compiled().addresses()
     }

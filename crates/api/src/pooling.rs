@@ -5,7 +5,8 @@ use heapwright_vm as vm;
 /// How instances are allocated; see [`Config::allocation_strategy`](crate::Config::allocation_strategy).
 #[derive(Clone, Debug, Default)]
 pub enum InstanceAllocationStrategy {
-    /// Memory is reserved and mapped when something is made, and unmapped when its store is dropped. No limits but the system's.
+    /// Memory is reserved and mapped when something is made, and unmapped when its store is dropped. No limits but the
+    /// system's.
     #[default]
     OnDemand,
     /// Memory comes from a fixed number of slots that are cleared and used again.
@@ -34,9 +35,10 @@ impl From<PoolingAllocationConfig> for InstanceAllocationStrategy {
 
 /// The limits of a pool. Methods return `&mut Self`, so that they can be chained.
 ///
-/// A slot's address space is reserved when the slot is first used: some 4 GiB for a GC heap or a memory. When a store is dropped its slots
-/// are cleared: the first *keep-resident* bytes by overwriting them, the rest by giving the pages back to the system. The first is
-/// quicker for small things that are used often, and costs that much memory for each free slot.
+/// A slot's address space is reserved when the slot is first used: some 4 GiB for a GC heap or a memory. When a store
+/// is dropped its slots are cleared: the first *keep-resident* bytes by overwriting them, the rest by giving the pages
+/// back to the system. The first is quicker for small things that are used often, and costs that much memory for each
+/// free slot.
 ///
 /// An instance takes its slots when it is made and keeps them until its store is dropped. What the host itself makes
 /// ([`Memory::new`](crate::Memory::new), [`Table::new`](crate::Table::new)) does not come from the pool.
@@ -78,22 +80,26 @@ impl PoolingAllocationConfig {
         max_memory_size: u64;
         /// Slots to which a table can grow; each takes 32 bytes. Default 20,000.
         table_elements: u32;
-        /// Bytes to which a GC heap can grow, if [`Config::max_heap`](crate::Config::max_heap) is not less. Default 4 GiB.
+        /// Bytes to which a GC heap can grow, if [`Config::max_heap`](crate::Config::max_heap) is not less. Default 4
+        /// GiB.
         max_gc_heap_size: u64;
         /// Free slots of each kind that stay mapped; the longest unused beyond this are unmapped. Default 100.
         max_unused_warm_slots: u32;
         /// Bytes of a memory that are overwritten when it is freed rather than given back. Default 0.
         linear_memory_keep_resident: usize;
-        /// Bytes of a table (and of a store's function table) that are overwritten when it is freed rather than given back. Default 0.
+        /// Bytes of a table (and of a store's function table) that are overwritten when it is freed rather than given
+        /// back. Default 0.
         table_keep_resident: usize;
         /// Bytes of a GC heap that are overwritten when it is freed rather than given back. Default 0.
         gc_heap_keep_resident: usize;
-        /// Bytes of an instance's own state that are overwritten when it is freed rather than given back. Default 16 KiB.
+        /// Bytes of an instance's own state that are overwritten when it is freed rather than given back. Default 16
+        /// KiB.
         core_instance_keep_resident: usize;
     }
 }
 
-/// What a pool is doing at one moment; see [`Engine::pooling_allocator_metrics`](crate::Engine::pooling_allocator_metrics).
+/// What a pool is doing at one moment; see
+/// [`Engine::pooling_allocator_metrics`](crate::Engine::pooling_allocator_metrics).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolingAllocatorMetrics(pub(crate) vm::PoolMetrics);
 

@@ -9,8 +9,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// A reference that lives until the [`RootScope`] in which it was made ends: the innermost one, or the call of the host function.
-/// Made outside of any scope, it lives as long as the store. Using it afterwards is an error.
+/// A reference that lives until the [`RootScope`] in which it was made ends: the innermost one, or the call of the host
+/// function. Made outside of any scope, it lives as long as the store. Using it afterwards is an error.
 pub struct Rooted<R> {
     store: StoreId,
     id: RootId,
@@ -50,8 +50,8 @@ impl<R> Rooted<R> {
         Ok(store.opaque().root_owned(reference))
     }
 
-    /// Whether two roots hold the same object, or equal i31s: `ref.eq`, for references of every kind. To hash by identity, see
-    /// [`identity`](Self::identity).
+    /// Whether two roots hold the same object, or equal i31s: `ref.eq`, for references of every kind. To hash by
+    /// identity, see [`identity`](Self::identity).
     ///
     /// # Errors
     ///

@@ -14,8 +14,8 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A store owns instances, their state and one GC heap, and the embedder's data of type `T`. What belongs to one store cannot be
-/// used with another: doing so is an error.
+/// A store owns instances, their state and one GC heap, and the embedder's data of type `T`. What belongs to one store
+/// cannot be used with another: doing so is an error.
 pub struct Store<T: 'static> {
     pub(crate) inner: Box<StoreInner<T>>,
 }
@@ -100,8 +100,8 @@ impl<T> Store<T> {
     ///
     /// # Errors
     ///
-    /// When address space cannot be reserved; [`PoolConcurrencyLimitError`](crate::PoolConcurrencyLimitError) when the pool's GC heaps are
-    /// all in use.
+    /// When address space cannot be reserved; [`PoolConcurrencyLimitError`](crate::PoolConcurrencyLimitError) when the
+    /// pool's GC heaps are all in use.
     pub fn new(engine: &Engine, data: T) -> Result<Store<T>> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let mut vm = vm::Store::new(engine.runtime(), engine.store_config()).map_err(from_resource)?;
@@ -156,8 +156,8 @@ impl<T> Store<T> {
         self.inner.opaque.vm.existing_heap().map(Heap::stats).unwrap_or_default()
     }
 
-    /// Whom the calls through references and tables of this store's instances have called so far, where they called functions of their own instance.
-    /// Empty without [`Config::record_calls`](crate::Config::record_calls).
+    /// Whom the calls through references and tables of this store's instances have called so far, where they called
+    /// functions of their own instance. Empty without [`Config::record_calls`](crate::Config::record_calls).
     pub fn call_profile(&self) -> CallProfile {
         self.inner.opaque.vm.call_profile()
     }
@@ -167,13 +167,15 @@ impl<T> Store<T> {
         self.inner.opaque.vm.existing_heap().map(Heap::space).unwrap_or_default()
     }
 
-    /// Replaces the listener of this store's events, which is [that of the engine](crate::Config::event_sink) unless set.
+    /// Replaces the listener of this store's events, which is [that of the engine](crate::Config::event_sink) unless
+    /// set.
     pub fn set_event_sink(&mut self, sink: Option<Box<dyn EventSink>>) {
         self.inner.opaque.vm.set_event_sink(sink);
     }
 
-    /// Replaces the limiter of what the store takes: growth of linear memories, tables and the GC heap, and how many instances, memories and
-    /// tables there are. It is asked about what grows from now on. [`StoreLimits`](crate::StoreLimits) is the usual one.
+    /// Replaces the limiter of what the store takes: growth of linear memories, tables and the GC heap, and how many
+    /// instances, memories and tables there are. It is asked about what grows from now on.
+    /// [`StoreLimits`](crate::StoreLimits) is the usual one.
     ///
     /// ```
     /// # use heapwright::{Engine, Memory, MemoryType, Store, StoreLimitsBuilder};
@@ -243,7 +245,8 @@ impl<T> StoreContextMut<'_, T> {
         Ok(())
     }
 
-    /// The GC heap, made at first use, for tests that attack it. Writing to it breaks what the store knows of it, and nothing else.
+    /// The GC heap, made at first use, for tests that attack it. Writing to it breaks what the store knows of it, and
+    /// nothing else.
     #[cfg(feature = "inject")]
     #[doc(hidden)]
     pub fn heap_under_attack(&mut self) -> Option<&mut Heap> {

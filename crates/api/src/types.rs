@@ -1,4 +1,5 @@
-//! Types as the embedder sees them. A defined type holds on to its registration, so it stays valid as long as any value of it.
+//! Types as the embedder sees them. A defined type holds on to its registration, so it stays valid as long as any value
+//! of it.
 
 use crate::{Engine, Result};
 use heapwright_gc_heap as gc;

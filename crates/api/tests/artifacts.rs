@@ -1,4 +1,5 @@
-//! Compiled modules as bytes, as files and in the cache: they run like the original, and what is not theirs is refused with a reason.
+//! Compiled modules as bytes, as files and in the cache: they run like the original, and what is not theirs is refused
+//! with a reason.
 
 use heapwright::{
     ArtifactError, Cache, Collector, Config, DEFAULT_CACHE_LIMIT, Engine, Event, EventSink, Instance, Module,
@@ -10,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
-/// Everything that has a table of its own: references in frames over a collection, traps, handlers, data segments, a function table,
-/// a start function.
+/// Everything that has a table of its own: references in frames over a collection, traps, handlers, data segments, a
+/// function table, a start function.
 const PROGRAM: &str = r#"
 (module $artifact
   (type $list (struct (field $value i32) (field $next (ref null $list))))
@@ -52,8 +53,8 @@ fn engine(change: impl FnOnce(&mut Config)) -> Engine {
     Engine::new(&config).unwrap()
 }
 
-/// What the program gives, worked out by hand: the sum of the list, 42 from memory, and 1 (the start function has run) less what was
-/// caught, which is `n` when it is odd and -1000 when nothing was thrown.
+/// What the program gives, worked out by hand: the sum of the list, 42 from memory, and 1 (the start function has run)
+/// less what was caught, which is `n` when it is odd and -1000 when nothing was thrown.
 fn expected(n: i32) -> i32 {
     let thrown = if n % 2 == 1 { n } else { -1000 };
     (1..=n).sum::<i32>() + 42 + (1 - thrown)

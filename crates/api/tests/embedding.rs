@@ -1,5 +1,5 @@
-//! What an embedder relies on: values in and out, roots, errors with their causes, host functions that fail, panic, allocate, collect and
-//! call back.
+//! What an embedder relies on: values in and out, roots, errors with their causes, host functions that fail, panic,
+//! allocate, collect and call back.
 
 use heapwright::{
     AnyRef, ArrayRef, ArrayType, AsContextMut, Caller, Collector, Config, Engine, ExnRef, ExternRef, FieldType, Func,

@@ -1,5 +1,5 @@
-//! Events and their listeners, checked against arithmetic: what the stream says agrees with itself, with the heap's own totals, and
-//! with what the program is known to allocate.
+//! Events and their listeners, checked against arithmetic: what the stream says agrees with itself, with the heap's own
+//! totals, and with what the program is known to allocate.
 
 use heapwright::listeners::{Fanout, Recorder, Timeline};
 use heapwright::{Collector, Config, Engine, Event, EventSink, Instance, Module, Result, SizingPolicy, Store};

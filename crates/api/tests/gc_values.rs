@@ -1,5 +1,5 @@
-//! GC values from the host: every operation, and every error that it documents, under every collector, at rest and collecting at every
-//! allocation.
+//! GC values from the host: every operation, and every error that it documents, under every collector, at rest and
+//! collecting at every allocation.
 
 use heapwright::{
     AnyRef, ArrayRef, ArrayRefPre, ArrayType, AsContextMut, Caller, Collector, Config, Engine, EqRef, ExnRef,
@@ -675,7 +675,8 @@ fn identities_survive_moves_and_end_with_their_holders() -> Result<()> {
                 assert_eq!(out.identity(&mut store)?, object.to_owned_rooted(&mut store)?.identity(&mut store)?);
             }
         }
-        // A key alone keeps its object: the same one is found again through the guest's references only, here another root.
+        // A key alone keeps its object: the same one is found again through the guest's references only, here another
+        // root.
         let key;
         let holder = StructType::new(engine, [var(ValType::ANYREF)])?;
         let holder = StructRef::new_default(&mut store, &holder)?;
@@ -702,7 +703,8 @@ fn identities_survive_moves_and_end_with_their_holders() -> Result<()> {
     })
 }
 
-/// Identities that were dropped keep nothing alive: as many objects as fit the heap many times over are named one after the other.
+/// Identities that were dropped keep nothing alive: as many objects as fit the heap many times over are named one after
+/// the other.
 #[test]
 fn dropped_identities_release_their_objects() -> Result<()> {
     for collector in Collector::all().filter(|c| c.spec().needs_roots) {
@@ -734,7 +736,8 @@ fn a_full_heap_leaves_the_store_usable() -> Result<()> {
     Ok(())
 }
 
-/// What is made in a store takes types of its own engine only; a type of another engine has an index that means something else here.
+/// What is made in a store takes types of its own engine only; a type of another engine has an index that means
+/// something else here.
 #[test]
 fn types_of_another_engine_make_nothing() -> Result<()> {
     let (engine, other) = (Engine::default(), Engine::default());

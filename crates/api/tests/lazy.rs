@@ -1,4 +1,5 @@
-//! Functions compiled at their first call: whoever calls, however, and with whatever arguments; by several threads; kept in the cache.
+//! Functions compiled at their first call: whoever calls, however, and with whatever arguments; by several threads;
+//! kept in the cache.
 
 use heapwright::{
     Cache, Collector, Compilation, Config, DEFAULT_CACHE_LIMIT, Engine, Instance, Module, Result, Store,
@@ -61,8 +62,8 @@ fn invalid_functions_are_refused_when_the_module_is_loaded() {
     assert!(format!("{error:#}").contains("type mismatch"), "{error:#}");
 }
 
-/// All registers of arguments and many words on the stack, of all kinds, references among them. Each function is reached for the
-/// first time in its own way. The references are compared with what a global has kept.
+/// All registers of arguments and many words on the stack, of all kinds, references among them. Each function is
+/// reached for the first time in its own way. The references are compared with what a global has kept.
 const ARGUMENTS: &str = r#"(module
   (type $box (struct (field (mut i32))))
   (type $f (func (param i32 i64 f32 f64 v128 (ref $box) f64 f64 f64 f64 f64 f32 i64 i64 i32 v128 (ref $box) f64 i32 i64)
@@ -346,7 +347,8 @@ fn what_a_called_function_calls_is_compiled_ahead() -> Result<()> {
 
 #[test]
 fn not_much_is_compiled_for_each_call() -> Result<()> {
-    // A tree: each function calls ten others. What is one call away is compiled for the first call, and of what is farther a few.
+    // A tree: each function calls ten others. What is one call away is compiled for the first call, and of what is
+    // farther a few.
     let body = |i: usize| {
         let calls: String = (10 * i + 1..=10 * i + 10).filter(|&j| j < 1111).map(|j| format!("(call $f{j})")).collect();
         format!(r#"(func $f{i} (param i32) (if (local.get 0) (then (BODY))))"#)

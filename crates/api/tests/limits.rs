@@ -1,4 +1,5 @@
-//! Limits and interruption: what programs cost, where they stop, what a store may take, and that it is usable afterwards.
+//! Limits and interruption: what programs cost, where they stop, what a store may take, and that it is usable
+//! afterwards.
 
 use heapwright::{
     ArrayRef, ArrayType, Caller, Collector, Config, Engine, Event, EventSink, Extern, FieldType, GcError,
@@ -31,8 +32,8 @@ fn cost(engine: &Engine, text: &str) -> Result<u64> {
     Ok(before - store.get_fuel()?)
 }
 
-/// Every kind of thing that can cost or be compiled differently: allocation, barriers, casts, calls of all kinds, exceptions, memories,
-/// tables, arrays, vectors, traps that are caught by nobody.
+/// Every kind of thing that can cost or be compiled differently: allocation, barriers, casts, calls of all kinds,
+/// exceptions, memories, tables, arrays, vectors, traps that are caught by nobody.
 const PROGRAM: &str = r#"(module
   (type $node (struct (field (mut i32)) (field (mut (ref null $node)))))
   (type $refs (array (mut anyref)))
@@ -589,8 +590,8 @@ impl EventSink for MostVisited {
     }
 }
 
-/// Collections cannot be interrupted, but each is bounded by the heap: no object is visited more than once, whatever refers to it how
-/// often. Shapes that are hard on tracers: a deep list, a clique of arrays, all of it in cycles.
+/// Collections cannot be interrupted, but each is bounded by the heap: no object is visited more than once, whatever
+/// refers to it how often. Shapes that are hard on tracers: a deep list, a clique of arrays, all of it in cycles.
 #[test]
 fn a_hostile_heap_bounds_collections_by_its_size() -> Result<()> {
     for collector in Collector::all().filter(|c| c.spec().needs_roots) {
@@ -618,7 +619,8 @@ fn a_hostile_heap_bounds_collections_by_its_size() -> Result<()> {
         store.gc(None)?;
         store.gc(None)?;
         let (most, capacity) = (most.load(Relaxed), 32u64 << 20);
-        // An object has 8 bytes at least. And here: one visit each, of the nodes, the arrays, and what was dropped meanwhile.
+        // An object has 8 bytes at least. And here: one visit each, of the nodes, the arrays, and what was dropped
+        // meanwhile.
         assert!(most <= capacity / 8, "{}: {most}", collector.name());
         assert!(most <= 2 * u64::from(nodes + clique + 1), "{}: {most}", collector.name());
     }

@@ -1,4 +1,5 @@
-//! Instances from a pool leave nothing behind: neither memory nor mappings nor slots. Alone in its process, whose mappings it counts.
+//! Instances from a pool leave nothing behind: neither memory nor mappings nor slots. Alone in its process, whose
+//! mappings it counts.
 
 use heapwright::{Collector, Config, Engine, Instance, Module, PoolingAllocationConfig, Store};
 
@@ -26,7 +27,8 @@ fn resident_kib() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Makes and drops `count` instances with each of some collectors and keep-resident sizes, and compares before and after.
+/// Makes and drops `count` instances with each of some collectors and keep-resident sizes, and compares before and
+/// after.
 fn many(count: usize) {
     for (collector, keep) in Collector::all().flat_map(|c| [(c, 0), (c, 64 << 10)]) {
         let mut pool = PoolingAllocationConfig::new();

@@ -36,7 +36,8 @@ fn every_collector_runs_again_and_again_in_the_same_slot() -> Result<()> {
         for keep in [0, 1 << 20] {
             let engine = engine(collector, |p| _ = p.total_gc_heaps(1).gc_heap_keep_resident(keep));
             let module = Module::new(&engine, LIST)?;
-            // The larger ones make the heap grow, so that the next store begins with a larger accessible part than it asked for.
+            // The larger ones make the heap grow, so that the next store begins with a larger accessible part than it
+            // asked for.
             for n in [10, 100_000, 10, 50_000, 1] {
                 assert_eq!(run(&engine, &module, n)?, 42 * n, "{} {n}", collector.name());
             }

@@ -1,5 +1,5 @@
-//! Threads that share an engine: compiling, running, trapping, throwing, and moving stores between them. Meant to be run under ThreadSanitizer
-//! as well: see `.ci/tsan`.
+//! Threads that share an engine: compiling, running, trapping, throwing, and moving stores between them. Meant to be
+//! run under ThreadSanitizer as well: see `.ci/tsan`.
 
 use heapwright::{
     Caller, Collector, Config, Engine, Instance, Linker, Module, PoolingAllocationConfig, Result, Store,

@@ -60,9 +60,9 @@ pub(crate) fn list(dir: &Path) -> io::Result<Found> {
     Ok(found)
 }
 
-/// Gives a file new contents at one stroke: they are written beside it and renamed. Who has the old file open keeps it as it was; its
-/// permissions pass to the new one. A symbolic link stays and what it leads to is replaced. What is neither a file nor absent, such as a
-/// device or a pipe, is written to and stays what it is.
+/// Gives a file new contents at one stroke: they are written beside it and renamed. Who has the old file open keeps it
+/// as it was; its permissions pass to the new one. A symbolic link stays and what it leads to is replaced. What is
+/// neither a file nor absent, such as a device or a pipe, is written to and stays what it is.
 ///
 /// # Errors
 ///

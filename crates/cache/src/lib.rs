@@ -2,13 +2,13 @@
 //!
 //! What this crate guarantees:
 //!
-//! - **Entries are whole.** An entry is written under another name and renamed; a reader sees all of it or nothing. An entry is never
-//!   changed in place, so that it may be mapped; a newer one takes its name, and who has the old one open keeps it. Nobody waits for
-//!   anybody to do so.
-//! - **Entries can be added to.** [`Cache::put_if`] replaces only the entry that was seen, so that of several who add to one at the same
-//!   time none undoes what another did. For the moment of comparing and renaming they take turns.
-//! - **Only the user writes.** A directory that belongs to somebody else, or that others may write to, is refused: what is cached is
-//!   executed.
+//! - **Entries are whole.** An entry is written under another name and renamed; a reader sees all of it or nothing. An
+//!   entry is never changed in place, so that it may be mapped; a newer one takes its name, and who has the old one
+//!   open keeps it. Nobody waits for anybody to do so.
+//! - **Entries can be added to.** [`Cache::put_if`] replaces only the entry that was seen, so that of several who add
+//!   to one at the same time none undoes what another did. For the moment of comparing and renaming they take turns.
+//! - **Only the user writes.** A directory that belongs to somebody else, or that others may write to, is refused: what
+//!   is cached is executed.
 //! - **The size is bounded.** Whoever adds an entry removes those not used for longest, until all fit.
 //! - **Only its own files are touched.** Whatever else stands in the directory stays there.
 //!
@@ -66,8 +66,8 @@ pub struct Contents {
 }
 
 impl Cache {
-    /// The cache in a directory, which is made if need be (for the user alone). Entries beyond `limit` bytes in all are removed whenever
-    /// one is added.
+    /// The cache in a directory, which is made if need be (for the user alone). Entries beyond `limit` bytes in all are
+    /// removed whenever one is added.
     ///
     /// # Errors
     ///
@@ -86,8 +86,8 @@ impl Cache {
         Ok(Cache { dir, limit })
     }
 
-    /// Where a user's caches are kept: `$XDG_CACHE_HOME/heapwright`, else `$HOME/.cache/heapwright`; `None` when neither is an
-    /// absolute path.
+    /// Where a user's caches are kept: `$XDG_CACHE_HOME/heapwright`, else `$HOME/.cache/heapwright`; `None` when
+    /// neither is an absolute path.
     pub fn default_dir() -> Option<PathBuf> {
         let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
         let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
@@ -113,8 +113,8 @@ impl Cache {
         Some(file)
     }
 
-    /// Adds an entry, or replaces it, and then removes what is too much. Says whether the entry is kept: not if it alone is larger than
-    /// the limit.
+    /// Adds an entry, or replaces it, and then removes what is too much. Says whether the entry is kept: not if it
+    /// alone is larger than the limit.
     ///
     /// # Errors
     ///
@@ -129,11 +129,12 @@ impl Cache {
         Ok(true)
     }
 
-    /// As [`put`](Self::put), provided that the entry is the one that was seen before: `seen` is what [`get`](Self::get) gave then. To be used by
-    /// who adds to an entry; on [`Put::Changed`] the newer one is to be read and added to.
+    /// As [`put`](Self::put), provided that the entry is the one that was seen before: `seen` is what
+    /// [`get`](Self::get) gave then. To be used by who adds to an entry; on [`Put::Changed`] the newer one is to be
+    /// read and added to.
     ///
-    /// Where the file system has no locks, or another process holds one for seconds, nobody waits: of two that replace an entry in the
-    /// same moment one may then be lost, which costs its additions and nothing else.
+    /// Where the file system has no locks, or another process holds one for seconds, nobody waits: of two that replace
+    /// an entry in the same moment one may then be lost, which costs its additions and nothing else.
     ///
     /// # Errors
     ///

@@ -59,8 +59,8 @@ pub(crate) const DEVELOPMENT: &str = "Finding faults of Heapwright";
 /// The program gets WASI preview 1, and `spectest.print_char` for MoonBit. What runs is the export `_start`, or else
 /// `_initialize`; with --invoke, `_initialize` if there is one and then the function named.
 ///
-/// The exit code is the program's own; 134 after a trap, an uncaught exception, when the heap is exhausted or a limit of work or time is
-/// reached; 1 when the module cannot be loaded or linked; 2 for wrong usage.
+/// The exit code is the program's own; 134 after a trap, an uncaught exception, when the heap is exhausted or a limit
+/// of work or time is reached; 1 when the module cannot be loaded or linked; 2 for wrong usage.
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES, override_usage = "heapwright run [OPTIONS] FILE [ARGS]...")]
 pub(crate) struct RunArgs {
@@ -86,7 +86,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
 
-    /// Write to FILE whom calls through references and tables called, for `--call-profile`; the program runs slower meanwhile
+    /// Write to FILE whom calls through references and tables called, for `--call-profile`; the program runs slower
+    /// meanwhile
     #[arg(long, value_name = "FILE", help_heading = CODE)]
     pub(crate) record_calls: Option<PathBuf>,
 
@@ -97,7 +98,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 
-    /// Say on standard error what the collector did: totals, quantiles of pauses, rates; as one JSON object with `--stats=json`
+    /// Say on standard error what the collector did: totals, quantiles of pauses, rates; as one JSON object with
+    /// `--stats=json`
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text", help_heading = REPORTS)]
     pub(crate) stats: Option<StatsFormat>,
 
@@ -105,18 +107,18 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "info", help_heading = REPORTS)]
     pub(crate) gc_log: Option<LogLevel>,
 
-    /// Write a timeline of collections and their phases, heap size, compilations and instantiations to FILE in the Chrome trace format,
-    /// which Perfetto (ui.perfetto.dev) opens
+    /// Write a timeline of collections and their phases, heap size, compilations and instantiations to FILE in the
+    /// Chrome trace format, which Perfetto (ui.perfetto.dev) opens
     #[arg(long, value_name = "FILE", help_heading = REPORTS)]
     pub(crate) trace: Option<PathBuf>,
 
-    /// Tell profilers what compiled code is: `perfmap` writes /tmp/perf-PID.map for `perf report`, `jitdump` writes jit-PID.dump for
-    /// `perf inject --jit`
+    /// Tell profilers what compiled code is: `perfmap` writes /tmp/perf-PID.map for `perf report`, `jitdump` writes
+    /// jit-PID.dump for `perf inject --jit`
     #[arg(long, value_name = "FORMAT", help_heading = REPORTS)]
     pub(crate) profile: Option<Profile>,
 
-    /// The module, in the binary or the text format or compiled by `heapwright compile`, or `-` for standard input; then arguments of the
-    /// program, or of the function named by --invoke
+    /// The module, in the binary or the text format or compiled by `heapwright compile`, or `-` for standard input;
+    /// then arguments of the program, or of the function named by --invoke
     // One argument to clap: what follows the file is the program's, whatever it looks like.
     #[arg(value_names = ["FILE", "ARGS"], num_args = 1.., required = true, trailing_var_arg = true)]
     pub(crate) program: Vec<OsString>,
@@ -187,9 +189,9 @@ pub(crate) struct CacheArgs {
 
 /// Compile a module to a file that `heapwright run` starts without compiling.
 ///
-/// The file contains machine code for this processor, and the module. It is refused by another version of Heapwright, another collector,
-/// other settings or a processor that lacks something, and when it is damaged. Run only files that you have made yourself: they are
-/// executed like a program, outside of WebAssembly's sandbox.
+/// The file contains machine code for this processor, and the module. It is refused by another version of Heapwright,
+/// another collector, other settings or a processor that lacks something, and when it is damaged. Run only files that
+/// you have made yourself: they are executed like a program, outside of WebAssembly's sandbox.
 #[derive(Debug, Args)]
 #[command(after_help = COMPILE_EXAMPLES)]
 pub(crate) struct CompileArgs {
@@ -268,8 +270,8 @@ pub(crate) enum Profile {
 
 /// Run scripts of the WebAssembly specification (.wast).
 ///
-/// Failures are printed with file, line, what was expected and what came instead. The last line is `N passed, N failed, N skipped`;
-/// the exit code is 1 if anything failed.
+/// Failures are printed with file, line, what was expected and what came instead. The last line is
+/// `N passed, N failed, N skipped`; the exit code is 1 if anything failed.
 #[derive(Debug, Args)]
 #[command(after_help = WAST_EXAMPLES)]
 pub(crate) struct WastArgs {
@@ -309,9 +311,9 @@ pub(crate) struct InspectArgs {
 
 /// Write a page that shows the Wasm, the CLIF and the machine code of each function side by side.
 ///
-/// Lines that implement the same Wasm instruction light up together; allocation sequences, barriers, traps and the references in frames are
-/// marked. The page is one file that needs nothing else. The code is what `heapwright run` makes with the same options, before calls of
-/// other functions are linked.
+/// Lines that implement the same Wasm instruction light up together; allocation sequences, barriers, traps and the
+/// references in frames are marked. The page is one file that needs nothing else. The code is what `heapwright run`
+/// makes with the same options, before calls of other functions are linked.
 #[derive(Debug, Args)]
 #[command(after_help = EXPLORE_EXAMPLES)]
 pub(crate) struct ExploreArgs {
@@ -346,8 +348,9 @@ Examples:
 
 /// List the garbage collectors, or say all about one.
 ///
-/// What a collector declares is what compiled code does for it: header words, side tables, the allocation sequence, barriers and the stores
-/// that need none, whether objects move. Beside it stands whom it follows, and where it departs.
+/// What a collector declares is what compiled code does for it: header words, side tables, the allocation sequence,
+/// barriers and the stores that need none, whether objects move. Beside it stands whom it follows, and where it
+/// departs.
 #[derive(Debug, Args)]
 #[command(after_help = COLLECTORS_EXAMPLES)]
 pub(crate) struct CollectorsArgs {

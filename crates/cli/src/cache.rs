@@ -6,7 +6,8 @@ use crate::output::print;
 use heapwright::{Cache, CacheContents, DEFAULT_CACHE_LIMIT};
 use std::path::Path;
 
-/// The cache that the options of a run ask for. One that nobody asked for by name is done without when it cannot be had.
+/// The cache that the options of a run ask for. One that nobody asked for by name is done without when it cannot be
+/// had.
 pub(crate) fn of_run(args: &CacheArgs) -> Result<Option<Cache>, Failure> {
     if args.no_cache {
         return Ok(None);

@@ -43,8 +43,8 @@ impl Failure {
     }
 }
 
-/// A text as it can be written to a terminal: names in a module must be able neither to send it commands nor to turn the order of
-/// what is shown around.
+/// A text as it can be written to a terminal: names in a module must be able neither to send it commands nor to turn
+/// the order of what is shown around.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let harmful = |c: char| c.is_control() && c != '\n' || reorders(c);
     if !text.contains(harmful) {

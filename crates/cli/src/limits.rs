@@ -12,12 +12,13 @@ pub(crate) const LIMITS: &str = "Limits";
 /// Limits of one run.
 #[derive(Debug, Args)]
 pub(crate) struct LimitArgs {
-    /// Stop the program after so much work: an operator of the language costs 1, an operation on a range more by its length. A program
-    /// costs the same under every collector and setting
+    /// Stop the program after so much work: an operator of the language costs 1, an operation on a range more by its
+    /// length. A program costs the same under every collector and setting
     #[arg(long, value_name = "UNITS", help_heading = LIMITS)]
     fuel: Option<u64>,
 
-    /// Stop the program after so much time, such as `500ms`, `10s`, `2m`, `1h`; what a function of the host is doing then is finished
+    /// Stop the program after so much time, such as `500ms`, `10s`, `2m`, `1h`; what a function of the host is doing
+    /// then is finished
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = LIMITS)]
     timeout: Option<Duration>,
 

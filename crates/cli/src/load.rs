@@ -11,7 +11,8 @@ use std::string::FromUtf8Error;
 const MAGIC: &[u8] = b"\0asm";
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// Largest file that is read, in bytes: the limit of modules in WebAssembly's JavaScript interface. A device may have no end.
+/// Largest file that is read, in bytes: the limit of modules in WebAssembly's JavaScript interface. A device may have
+/// no end.
 const MOST: u64 = 1 << 30;
 
 /// The name that stands for standard input.
@@ -35,8 +36,8 @@ pub(crate) fn program(engine: &Engine, path: &Path) -> Result<Module, Failure> {
     let read = match read {
         Some(contents) if !Engine::is_precompiled(&contents) => contents,
         compiled => {
-            // SAFETY: whoever runs a compiled module runs a program, as `heapwright compile --help` says: the file is the user's
-            // choice, and to leave it alone meanwhile is, too.
+            // SAFETY: whoever runs a compiled module runs a program, as `heapwright compile --help` says: the file is
+            // the user's choice, and to leave it alone meanwhile is, too.
             #[allow(unsafe_code, reason = "the one place of this crate that trusts a file")]
             let module = unsafe {
                 match compiled {
@@ -51,8 +52,8 @@ pub(crate) fn program(engine: &Engine, path: &Path) -> Result<Module, Failure> {
     Module::from_binary(engine, &binary).map_err(|e| Failure::unusable(format_args!("cannot load {name}: {e:#}")))
 }
 
-/// Whether a file that can be mapped begins like a compiled module. A pipe cannot, and what is read of it is gone. What cannot be read
-/// does not, and will be reported by who reads it next.
+/// Whether a file that can be mapped begins like a compiled module. A pipe cannot, and what is read of it is gone. What
+/// cannot be read does not, and will be reported by who reads it next.
 fn is_compiled_file(path: &Path) -> bool {
     let mut start = [0; 8];
     path.is_file()
@@ -128,7 +129,8 @@ fn binary(path: &Path, contents: Vec<u8>) -> Result<Source, Failure> {
     }
 }
 
-/// A message that quotes the text, without the quotation where the text has very long lines. What and where stand before it.
+/// A message that quotes the text, without the quotation where the text has very long lines. What and where stand
+/// before it.
 fn without_long_lines(message: &str) -> String {
     const LONG: usize = 240;
     if message.lines().all(|line| line.len() <= LONG) {

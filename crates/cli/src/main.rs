@@ -1,8 +1,8 @@
 //! The `heapwright` command.
 //!
-//! Exit codes: the guest's own; 134 when the guest trapped, exhausted its heap or threw an exception that nothing caught; 1 when
-//! something could not be loaded, linked or read, or an assertion of a script failed; 2 for wrong usage; 141 when whoever reads standard output
-//! has gone away.
+//! Exit codes: the guest's own; 134 when the guest trapped, exhausted its heap or threw an exception that nothing
+//! caught; 1 when something could not be loaded, linked or read, or an assertion of a script failed; 2 for wrong usage;
+//! 141 when whoever reads standard output has gone away.
 
 // One exception, in `load`: a compiled module that the user names is executed.
 #![deny(unsafe_code)]

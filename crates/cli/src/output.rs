@@ -3,7 +3,8 @@
 use crate::failure::{Failure, printable};
 use std::io::{self, Write};
 
-/// Writes a finished text to standard output. Control characters in it, which can only come from a file, are shown as escapes.
+/// Writes a finished text to standard output. Control characters in it, which can only come from a file, are shown as
+/// escapes.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(printable(text).as_bytes())?;

@@ -1,4 +1,5 @@
-//! Idle memory goes back to the system: after live data has died, a collection of the program's own makes the process smaller.
+//! Idle memory goes back to the system: after live data has died, a collection of the program's own makes the process
+//! smaller.
 //!
 //! Alone in its process: what is measured is the process's resident memory.
 
@@ -37,8 +38,8 @@ fn what_has_died_is_given_back() {
         let mut world = grown(registration, SizingPolicy::Growing);
         let before = resident();
         assert_eq!(world.heap.stats().bytes_given_back, 0, "{name}");
-        // By a collection of the whole heap (the last resort is one, and not the host's wish), when the heap is old enough for that to
-        // cost no more than a share of the time.
+        // By a collection of the whole heap (the last resort is one, and not the host's wish), when the heap is old
+        // enough for that to cost no more than a share of the time.
         let given = (0..100).find_map(|_| {
             std::thread::sleep(Duration::from_millis(100));
             world.collect(Cause::LastResort);

@@ -1,8 +1,9 @@
-//! No collector is known by name to the compiler, the machine or the API: what is special about one is in its declaration.
+//! No collector is known by name to the compiler, the machine or the API: what is special about one is in its
+//! declaration.
 //!
-//! The sources are searched, comments and tests left out. A collector's name counts in any spelling (`mark-region`, `MarkRegion`,
-//! `mark_region`, `MARK_REGION`) and inside longer identifiers. Some names are ordinary words: of those, what counts is to ask for
-//! the collector, or to compare with its name.
+//! The sources are searched, comments and tests left out. A collector's name counts in any spelling (`mark-region`,
+//! `MarkRegion`, `mark_region`, `MARK_REGION`) and inside longer identifiers. Some names are ordinary words: of those,
+//! what counts is to ask for the collector, or to compare with its name.
 
 use std::fs;
 use std::path::{Path, PathBuf};

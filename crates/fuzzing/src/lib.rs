@@ -1,10 +1,10 @@
 //! Heap programs and what they must do, for tests and for fuzzing.
 //!
-//! - [`Program`] is a list of steps over a few roots: allocate, link, unlink, fill, copy, root, forget, collect. Any list of steps is a
-//!   program, any bytes can be read as one ([`arbitrary`]), and it prints as a short text.
+//! - [`Program`] is a list of steps over a few roots: allocate, link, unlink, fill, copy, root, forget, collect. Any
+//!   list of steps is a program, any bytes can be read as one ([`arbitrary`]), and it prints as a short text.
 //! - [`Run`] runs it twice, in a heap and in a model of plain Rust values, and compares the reachable graphs.
-//! - [`Case`] is a program with the settings of the heap. [`Case::check`] gives a verdict, [`Case::shrink`] the shortest case found that
-//!   still fails.
+//! - [`Case`] is a program with the settings of the heap. [`Case::check`] gives a verdict, [`Case::shrink`] the
+//!   shortest case found that still fails.
 //! - [`conformance`] is the kit: scenarios that every collector has to pass, registered or not.
 //! - [`samples`] are collectors that are registered nowhere.
 //!

@@ -214,8 +214,8 @@ impl Run {
         }
     }
 
-    /// Checks that there was reason to refuse an object of `requested` bytes: some room is lost to fragments, to a second semi-space
-    /// or to rounding, but not all of it.
+    /// Checks that there was reason to refuse an object of `requested` bytes: some room is lost to fragments, to a
+    /// second semi-space or to rounding, but not all of it.
     ///
     /// # Panics
     ///

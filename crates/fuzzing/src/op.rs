@@ -9,8 +9,9 @@ use std::fmt;
 pub(crate) const ROOTS: usize = 12;
 
 /// A step of a heap program. Numbers are reduced to what exists when the step runs, so that any list of steps is a
-/// program and a failing one can be shortened by leaving steps out: a root is taken modulo the number of roots, and where a step needs
-/// an object, the first root from there on that holds one is meant; a slot is taken modulo the object's references.
+/// program and a failing one can be shortened by leaving steps out: a root is taken modulo the number of roots, and
+/// where a step needs an object, the first root from there on that holds one is meant; a slot is taken modulo the
+/// object's references.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Make an object, initialise its first references from roots, and root it.
@@ -93,8 +94,8 @@ pub enum Op {
 }
 
 impl Op {
-    /// Reads a step from bytes. Steps that build and change graphs are more frequent than others, and lengths are mostly small, some
-    /// beyond every threshold for "large".
+    /// Reads a step from bytes. Steps that build and change graphs are more frequent than others, and lengths are
+    /// mostly small, some beyond every threshold for "large".
     pub(crate) fn arbitrary(u: &mut Unstructured<'_>) -> Result<Op> {
         let weight = u.int_in_range(0..=42u8)?;
         Ok(match weight {

@@ -87,8 +87,8 @@ impl fmt::Display for Case {
 }
 
 impl Case {
-    /// Runs the program in a heap with this collector and in the model, and compares: after each collection, and in the end, when
-    /// everything unreachable has to be gone and, with the heap, each host value.
+    /// Runs the program in a heap with this collector and in the model, and compares: after each collection, and in the
+    /// end, when everything unreachable has to be gone and, with the heap, each host value.
     ///
     /// # Panics
     ///

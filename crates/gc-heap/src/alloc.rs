@@ -1,8 +1,9 @@
 //! Allocation out of line, and collections.
 //!
-//! A request goes the cheapest way that serves it: the current bump region; the collector's slow path; growth, when what
-//! lived after the last collection leaves too little even in an empty heap; growth in the place of a collection of the whole heap,
-//! when partial ones are possible; a collection; growth to fit; a collection of last resort; out of memory.
+//! A request goes the cheapest way that serves it: the current bump region; the collector's slow path; growth, when
+//! what lived after the last collection leaves too little even in an empty heap; growth in the place of a collection of
+//! the whole heap, when partial ones are possible; a collection; growth to fit; a collection of last resort; out of
+//! memory.
 
 use crate::layout::OBJECT_ALIGN;
 use crate::{
@@ -13,8 +14,8 @@ use std::time::Instant;
 
 impl Heap {
     /// Allocates an object and writes its header (type word, declared header words) and, for an array, its length. The
-    /// rest has undefined contents: the caller initialises every field before the next safepoint. `length` is ignored unless
-    /// the type is an array. May collect (`roots` are visited and updated) and may grow the heap.
+    /// rest has undefined contents: the caller initialises every field before the next safepoint. `length` is ignored
+    /// unless the type is an array. May collect (`roots` are visited and updated) and may grow the heap.
     ///
     /// # Errors
     ///
@@ -130,8 +131,8 @@ impl Heap {
         }
     }
 
-    /// Grows the heap for as long as that puts off a collection of the whole heap which sizing finds too early. Answers a place for
-    /// `size` bytes if there is one then; else a partial collection comes next.
+    /// Grows the heap for as long as that puts off a collection of the whole heap which sizing finds too early. Answers
+    /// a place for `size` bytes if there is one then; else a partial collection comes next.
     fn put_off_whole(&mut self, size: u32) -> Result<Option<u32>, HeapCorrupted> {
         let mut grown = false;
         while let Some(bytes) = self.collector.as_ref().and_then(|collector| collector.whole_for_want_of_room(self)) {

@@ -122,8 +122,8 @@ impl Heap {
         Ok(())
     }
 
-    /// `array.copy` between arrays of the same element size; overlap is handled; `OutOfBounds` leaves the array as it was.
-    /// [`BadReference::WrongKind`] when the elements differ in size or in being traced.
+    /// `array.copy` between arrays of the same element size; overlap is handled; `OutOfBounds` leaves the array as it
+    /// was. [`BadReference::WrongKind`] when the elements differ in size or in being traced.
     pub fn array_copy(
         &mut self,
         to: GcRef,

@@ -1,17 +1,17 @@
 //! The square-root rule of MemBalancer.
 //!
-//! M. Kirisame, P. Shenoy, P. Panchekha, "Optimal Heap Limits for Reducing Browser Memory Use", OOPSLA 2022: of all ways to
-//! share memory between heaps, total collection time is least when each heap's room above its live bytes `L` is
-//! `sqrt(L * g / (c * s))`, with `g` the rate of allocation, `s` the speed of collection (live bytes per second of pause), and `c` one
-//! constant for all heaps that trades memory for time.
+//! M. Kirisame, P. Shenoy, P. Panchekha, "Optimal Heap Limits for Reducing Browser Memory Use", OOPSLA 2022: of all
+//! ways to share memory between heaps, total collection time is least when each heap's room above its live bytes `L` is
+//! `sqrt(L * g / (c * s))`, with `g` the rate of allocation, `s` the speed of collection (live bytes per second of
+//! pause), and `c` one constant for all heaps that trades memory for time.
 //!
-//! Departures: both rates are smoothed with a factor of one half per collection, as in the paper's prototype but without its separate
-//! sampling thread; and a heap never shrinks, because no collector here gives capacity back.
+//! Departures: both rates are smoothed with a factor of one half per collection, as in the paper's prototype but
+//! without its separate sampling thread; and a heap never shrinks, because no collector here gives capacity back.
 
 use std::time::Duration;
 
-/// The trade of memory for time, per byte: larger means smaller heaps. A heap with 16 MiB live that allocates 1/4 as fast as it
-/// is collected gets as much room again.
+/// The trade of memory for time, per byte: larger means smaller heaps. A heap with 16 MiB live that allocates 1/4 as
+/// fast as it is collected gets as much room again.
 const TRADE: f64 = 0.25 / (16.0 * 1024.0 * 1024.0);
 /// Room that every heap gets, in bytes: below it a collection's fixed cost dominates.
 const LEAST_ROOM: f64 = 512.0 * 1024.0;
@@ -26,7 +26,8 @@ pub(crate) struct Balance {
 }
 
 impl Balance {
-    /// Notes a collection: what was allocated since the one before, in which time, and what lived through it in which pause.
+    /// Notes a collection: what was allocated since the one before, in which time, and what lived through it in which
+    /// pause.
     pub(crate) fn note(&mut self, allocated: u64, mutator: Duration, live: u64, pause: Duration) {
         let mix = |old: &mut f64, new: f64| *old = *old / 2.0 + new;
         mix(&mut self.allocated, allocated as f64);

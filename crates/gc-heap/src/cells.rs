@@ -1,20 +1,21 @@
 //! Free lists: allocation from cells of fixed sizes.
 //!
-//! A collector that declares [`AllocSpec::FreeList`] threads free cells of each class into a list: word 1 of a cell names the next one, 0
-//! ends the list, and [`MutatorState::free`](crate::MutatorState::free) has the first. Word 0 and the rest of a cell have undefined contents. An
-//! allocation takes the first cell:
+//! A collector that declares [`AllocSpec::FreeList`] threads free cells of each class into a list: word 1 of a cell
+//! names the next one, 0 ends the list, and [`MutatorState::free`](crate::MutatorState::free) has the first. Word 0 and
+//! the rest of a cell have undefined contents. An allocation takes the first cell:
 //!
 //! ```text
 //!  free[class] ──> | ?  next | … |    | ?  next | … |    | ?  0 | … |
 //!                       └─────────────^    └─────────────^
 //! ```
 //!
-//! **Links are not to be trusted**: they lie in the heap. A link is checked when it has become the first cell and is taken, in one
-//! unsigned compare: rotated right by 3 bits, an offset is the number of its granule, and a misaligned one exceeds every number. Less the
-//! null page, it must be below [`MutatorState::limit`](crate::MutatorState::limit), which leaves room for the largest object behind the cell.
-//! So a cell that is taken inline lies wholly in committed memory, whatever the list holds. What fails the test goes to the heap, which tells
-//! the end of a list, the last cells before the heap's end, and corruption apart. A link to a cell that is in use makes two objects
-//! overlap; that harms the guest that forged it, and no more than any other reference that it may forge.
+//! **Links are not to be trusted**: they lie in the heap. A link is checked when it has become the first cell and is
+//! taken, in one unsigned compare: rotated right by 3 bits, an offset is the number of its granule, and a misaligned
+//! one exceeds every number. Less the null page, it must be below [`MutatorState::limit`](crate::MutatorState::limit),
+//! which leaves room for the largest object behind the cell. So a cell that is taken inline lies wholly in committed
+//! memory, whatever the list holds. What fails the test goes to the heap, which tells the end of a list, the last cells
+//! before the heap's end, and corruption apart. A link to a cell that is in use makes two objects overlap; that harms
+//! the guest that forged it, and no more than any other reference that it may forge.
 
 use crate::{AllocSpec, Heap, HeapCorrupted, NULL_PAGE_BYTES};
 
@@ -22,8 +23,8 @@ use crate::{AllocSpec, Heap, HeapCorrupted, NULL_PAGE_BYTES};
 pub const LINK_OFFSET: u32 = 4;
 
 impl Heap {
-    /// Makes `first` the first free cell of a class, in front of none: the list that was there is forgotten. `cells` is how many there are,
-    /// which count as allocated from now on.
+    /// Makes `first` the first free cell of a class, in front of none: the list that was there is forgotten. `cells` is
+    /// how many there are, which count as allocated from now on.
     ///
     /// # Panics
     ///

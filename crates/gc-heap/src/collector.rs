@@ -41,8 +41,8 @@ pub enum Cause {
 pub struct CollectionReport {
     /// Bytes in use before.
     pub bytes_before: u64,
-    /// Bytes in use after: reachable bytes, or an upper bound for them. After a partial collection, what is known to live:
-    /// garbage that a full collection will find should not be in it.
+    /// Bytes in use after: reachable bytes, or an upper bound for them. After a partial collection, what is known to
+    /// live: garbage that a full collection will find should not be in it.
     pub bytes_after: u64,
     /// Bytes copied.
     pub bytes_copied: u64,
@@ -59,8 +59,8 @@ pub struct CollectionReport {
     /// Whether the collection would have come at this time in a larger heap too (a nursery of fixed size was full, or a
     /// share of what lived was promoted): then its pause is no reason for growth.
     pub would_recur: bool,
-    /// The capacity in which the collector could work as it is meant to, with a nursery of the size that it found right, say;
-    /// 0 when it does already. A heap that may grow does so at once.
+    /// The capacity in which the collector could work as it is meant to, with a nursery of the size that it found
+    /// right, say; 0 when it does already. A heap that may grow does so at once.
     pub wanted: u64,
 }
 
@@ -135,8 +135,8 @@ pub trait Collector: Send {
         roots: &mut dyn RootSet,
     ) -> Result<CollectionReport, HeapCorrupted>;
 
-    /// Bytes that the next collection for want of room would look at, when it is of the whole heap only because memory is short:
-    /// a larger heap would have a partial one in its place, or none. Sizing decides whether to grow instead.
+    /// Bytes that the next collection for want of room would look at, when it is of the whole heap only because memory
+    /// is short: a larger heap would have a partial one in its place, or none. Sizing decides whether to grow instead.
     fn whole_for_want_of_room(&self, heap: &Heap) -> Option<u64> {
         let _ = heap;
         None
@@ -145,8 +145,8 @@ pub trait Collector: Send {
     /// Tells the collector that [`Heap::capacity`] changed; it may use the room at once.
     fn resized(&mut self, heap: &mut Heap);
 
-    /// Gives memory that holds no object back to the system ([`Heap::give_back`]), in large pieces; called right after a collection of the
-    /// whole heap, when sizing finds that much is idle or the host has asked for the collection.
+    /// Gives memory that holds no object back to the system ([`Heap::give_back`]), in large pieces; called right after
+    /// a collection of the whole heap, when sizing finds that much is idle or the host has asked for the collection.
     fn give_back(&mut self, heap: &mut Heap) {
         let _ = heap;
     }

@@ -1,10 +1,11 @@
 //! What happens in a heap and around it, as one typed stream.
 //!
-//! Whoever has something to tell builds its [`Event`] inside a closure that runs only when somebody listens, and a collector's
-//! [`PhaseTimer`] reads the clock only then: without a listener the price is one test.
+//! Whoever has something to tell builds its [`Event`] inside a closure that runs only when somebody listens, and a
+//! collector's [`PhaseTimer`] reads the clock only then: without a listener the price is one test.
 //!
-//! **Order.** Between a [`Event::CollectionStart`] and its [`Event::CollectionEnd`] stand the collection's phases and nothing else, in
-//! the order in which they ended; phases of one collection do not overlap. A collection that finds the heap corrupted has no end.
+//! **Order.** Between a [`Event::CollectionStart`] and its [`Event::CollectionEnd`] stand the collection's phases and
+//! nothing else, in the order in which they ended; phases of one collection do not overlap. A collection that finds the
+//! heap corrupted has no end.
 
 use crate::{BarrierCount, Cause, CollectionReport, Heap, NUM_PROGRAMS};
 use std::sync::Arc;
@@ -141,8 +142,8 @@ impl Phase {
     }
 }
 
-/// The clock of a collection's phases: [`Heap::phases`] starts one, [`Heap::phases_end`] hands its times to the listener. In between
-/// the collector may hold the heap's memory. It stands still unless somebody listens.
+/// The clock of a collection's phases: [`Heap::phases`] starts one, [`Heap::phases_end`] hands its times to the
+/// listener. In between the collector may hold the heap's memory. It stands still unless somebody listens.
 #[derive(Debug)]
 #[must_use = "its times are reported by `Heap::phases_end`"]
 pub struct PhaseTimer(Option<Laps>);
@@ -154,7 +155,8 @@ struct Laps {
 }
 
 impl PhaseTimer {
-    /// Ends the phase at hand, if any, and begins another. One that is entered again, without another in between, goes on.
+    /// Ends the phase at hand, if any, and begins another. One that is entered again, without another in between, goes
+    /// on.
     #[inline]
     pub fn enter(&mut self, phase: Phase) {
         if let Some(laps) = &mut self.0 {
@@ -226,12 +228,13 @@ pub struct GcStats {
     pub pause_max: Duration,
     /// Largest committed heap size, in bytes.
     pub peak_committed: u64,
-    /// Bytes of idle memory given back to the system. They stay committed: the system has them again when they are touched.
+    /// Bytes of idle memory given back to the system. They stay committed: the system has them again when they are
+    /// touched.
     pub bytes_given_back: u64,
     /// Allocations that came to the heap: the host's, and those that compiled code could not serve itself.
     pub requests: u64,
-    /// What the barrier programs did, in the order of [`Barriers::PLACES`](crate::Barriers::PLACES): on behalf of the host, and of
-    /// compiled code that counts.
+    /// What the barrier programs did, in the order of [`Barriers::PLACES`](crate::Barriers::PLACES): on behalf of the
+    /// host, and of compiled code that counts.
     pub barriers: [BarrierCount; NUM_PROGRAMS],
 }
 

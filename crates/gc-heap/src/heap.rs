@@ -88,8 +88,8 @@ pub enum SizingPolicy {
     /// After a collection the capacity becomes a multiple of what lives, and grows further while collections take a
     /// large share of the time.
     Growing,
-    /// After a collection the room above what lives becomes what the square-root rule of MemBalancer says, from the rates of allocation
-    /// and collection.
+    /// After a collection the room above what lives becomes what the square-root rule of MemBalancer says, from the
+    /// rates of allocation and collection.
     Adaptive,
 }
 
@@ -283,8 +283,8 @@ impl Heap {
         self.limiter = limiter;
     }
 
-    /// Refuses objects of more than `bytes` from now on, even if there is room. Compiled code allocates small objects by itself, so a
-    /// limit below [`MAX_INLINE_LIMIT`] counts as that.
+    /// Refuses objects of more than `bytes` from now on, even if there is room. Compiled code allocates small objects
+    /// by itself, so a limit below [`MAX_INLINE_LIMIT`] counts as that.
     pub fn set_max_object(&mut self, bytes: u64) {
         self.max_object = bytes.clamp(u64::from(MAX_INLINE_LIMIT), MAX_CAPACITY);
     }
@@ -443,7 +443,8 @@ impl Heap {
     }
 
     /// Hands `[start, end)` to the mutator as the current bump region: the only way for a collector to set the cursor
-    /// and the limit, so that statistics, zeal and young-object tracking have one source. A region still open is closed.
+    /// and the limit, so that statistics, zeal and young-object tracking have one source. A region still open is
+    /// closed.
     ///
     /// # Panics
     ///
@@ -500,7 +501,8 @@ impl Heap {
         }
     }
 
-    /// Gives the idle memory in `[start, end)`, which holds no object, back to the system, if it is worth the call. It stays committed.
+    /// Gives the idle memory in `[start, end)`, which holds no object, back to the system, if it is worth the call. It
+    /// stays committed.
     pub fn give_back(&mut self, start: u32, end: u32) {
         if end.saturating_sub(start) >= LEAST_GIVEN_BACK {
             self.stats.bytes_given_back += self.memory.decommit(start.into(), end.into());

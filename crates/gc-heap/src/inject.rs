@@ -1,8 +1,9 @@
 //! Faults on purpose, for tests that attack a heap: what the runtime reads may lie, and words change behind its back.
 //!
 //! Everything that the runtime reads from the heap to act on it passes [`HeapMemory`](crate::HeapMemory)'s loads or
-//! [`Words`](crate::Words), and both show each value to a [`Tap`] first. With the feature `inject` an [`Attacker`] sits there. Without it a
-//! tap is of size zero and answers what it was told, so that nothing is left of it in compiled code.
+//! [`Words`](crate::Words), and both show each value to a [`Tap`] first. With the feature `inject` an [`Attacker`] sits
+//! there. Without it a tap is of size zero and answers what it was told, so that nothing is left of it in compiled
+//! code.
 
 /// Where the runtime is when words can be overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,11 +94,12 @@ mod gate {
 
     /// Who attacks a heap.
     pub trait Attacker: Send {
-        /// The runtime reads `value` at a heap offset. The answer is what it gets to see, cut to the width that it asked for.
+        /// The runtime reads `value` at a heap offset. The answer is what it gets to see, cut to the width that it
+        /// asked for.
         fn read(&mut self, offset: u32, value: u64) -> u64;
 
-        /// A word to overwrite now: heap offset, new value. Asked until there is none; what is outside the committed heap is left
-        /// alone.
+        /// A word to overwrite now: heap offset, new value. Asked until there is none; what is outside the committed
+        /// heap is left alone.
         fn overwrite(&mut self, point: Point) -> Option<(u32, u32)>;
     }
 

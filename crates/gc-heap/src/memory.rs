@@ -5,14 +5,15 @@
 //!  | null page (never mapped) | objects and collector spaces | reserved … | trailing guard |
 //! ```
 //!
-//! Side tables, if the collector declares any, are mapped apart from it and committed together with it ([`crate::SideTable`]).
+//! Side tables, if the collector declares any, are mapped apart from it and committed together with it
+//! ([`crate::SideTable`]).
 //!
 //! Every accessor checks its range against `[NULL_PAGE_BYTES, committed_end)` with a single comparison: the
 //! offset is taken relative to the null page's end in 32 bits, so that an offset inside the null page wraps to a
 //! number that no heap reaches.
 //!
-//! What the runtime reads to act on it, it reads by the loads here or, while the mutator stands still, through [`Words`](crate::Words).
-//! Tests that attack the heap rely on that (feature `inject`).
+//! What the runtime reads to act on it, it reads by the loads here or, while the mutator stands still, through
+//! [`Words`](crate::Words). Tests that attack the heap rely on that (feature `inject`).
 
 use crate::inject::{Injector, Point};
 use crate::planted::{Bug, planted};
@@ -77,8 +78,8 @@ pub struct HeapMemory {
     base: *mut u8,
     /// Committed bytes after the null page.
     usable: u64,
-    /// Bytes after the null page that the system gives access to: at least `usable`. What is beyond `usable` is zero unless
-    /// forged references wrote there.
+    /// Bytes after the null page that the system gives access to: at least `usable`. What is beyond `usable` is zero
+    /// unless forged references wrote there.
     accessible: u64,
     /// What `usable` may become.
     max_usable: u64,
@@ -191,7 +192,8 @@ impl HeapMemory {
     pub fn canaries_intact(&self) -> bool {
         let Backing::Mapped = self.backing else { return true };
         self.canaries().iter().all(|at| {
-            // SAFETY: part of this value's mapping, readable and initialised by `lay_canaries`, and never borrowed for writing.
+            // SAFETY: part of this value's mapping, readable and initialised by `lay_canaries`, and never borrowed for
+            // writing.
             let bytes = unsafe { core::slice::from_raw_parts(*at, CANARY_BYTES) };
             bytes.iter().all(|byte| *byte == CANARY)
         })
@@ -240,8 +242,8 @@ impl HeapMemory {
     ) -> Result<(Words<'_>, [&mut [u8]; NUM_SIDE_TABLES]), HeapCorrupted> {
         let length = u64::from(end.saturating_sub(start));
         let at = self.check_range(start, length)?;
-        // SAFETY: `check_range` has proved the range committed, and `&mut self`, borrowed as long as the words are, that nobody
-        // else looks at it; side tables are memory of their own.
+        // SAFETY: `check_range` has proved the range committed, and `&mut self`, borrowed as long as the words are,
+        // that nobody else looks at it; side tables are memory of their own.
         let bytes = unsafe { core::slice::from_raw_parts_mut(at, length as usize) };
         Ok((Words::new(bytes.as_chunks_mut().0, start, self.injector.tap()), self.side.all_mut()))
     }
@@ -268,7 +270,8 @@ impl HeapMemory {
         }
     }
 
-    /// Gives the memory its side tables, in place of any that it had: beside the reservation, or in another byte vector.
+    /// Gives the memory its side tables, in place of any that it had: beside the reservation, or in another byte
+    /// vector.
     pub fn with_side_tables(mut self, tables: &'static [SideTable]) -> Result<HeapMemory, MemoryError> {
         self.side = match self.backing {
             Backing::None => SideMemory::none(),
@@ -334,8 +337,9 @@ impl HeapMemory {
         Ok(())
     }
 
-    /// Whether the system is asked to back what is committed from now on, beyond the first 4 MiB, with huge pages where it has
-    /// them: far fewer page faults, and fewer misses of the processor's address cache, for up to 2 MiB more of resident memory. Off at first.
+    /// Whether the system is asked to back what is committed from now on, beyond the first 4 MiB, with huge pages where
+    /// it has them: far fewer page faults, and fewer misses of the processor's address cache, for up to 2 MiB more of
+    /// resident memory. Off at first.
     pub fn set_huge_pages(&mut self, enable: bool) {
         self.huge_pages = enable;
     }
@@ -345,8 +349,8 @@ impl HeapMemory {
         // Up to the next boundary, so that pages committed in small steps become part of one, too.
         let (start, end) = (start.max(HUGE_PAGES_FROM), end.next_multiple_of(HUGE_PAGE).min(RESERVATION_BYTES));
         if start < end {
-            // SAFETY: the range is part of the reservation (the bound just above), which is this value's own until it is dropped; advice of
-            // this kind changes neither its contents nor access to it.
+            // SAFETY: the range is part of the reservation (the bound just above), which is this value's own until it
+            // is dropped; advice of this kind changes neither its contents nor access to it.
             let _ = unsafe {
                 let at = self.base.add(start as usize);
                 rustix::mm::madvise(at.cast(), (end - start) as usize, rustix::mm::Advice::LinuxHugepage)
@@ -354,8 +358,8 @@ impl HeapMemory {
         }
     }
 
-    /// Takes away access to what is not committed: in memory that was used before, more may be accessible. Afterwards every access beyond
-    /// the committed end faults, as in new memory.
+    /// Takes away access to what is not committed: in memory that was used before, more may be accessible. Afterwards
+    /// every access beyond the committed end faults, as in new memory.
     ///
     /// # Errors
     ///
@@ -366,7 +370,8 @@ impl HeapMemory {
         {
             use rustix::mm::{MprotectFlags, mprotect};
             let size = (self.accessible - self.usable) as usize;
-            // SAFETY: `[usable, accessible)` behind the null page is part of the reservation and not committed, so nothing refers to it.
+            // SAFETY: `[usable, accessible)` behind the null page is part of the reservation and not committed, so
+            // nothing refers to it.
             let changed =
                 unsafe { mprotect(self.base.add(self.committed_end() as usize).cast(), size, MprotectFlags::empty()) };
             changed.map_err(|e| MemoryError(format!("cannot take access to {size} bytes of a GC heap away: {e}")))?;
@@ -398,9 +403,9 @@ impl HeapMemory {
         end - start
     }
 
-    /// Makes the memory as good as new, side tables included: nothing is committed, everything is zero. The first `keep` bytes of
-    /// what was committed are overwritten and stay resident, the rest goes back to the system; access rights stay until
-    /// [`close`](Self::close), so that the next use need not ask for them again.
+    /// Makes the memory as good as new, side tables included: nothing is committed, everything is zero. The first
+    /// `keep` bytes of what was committed are overwritten and stay resident, the rest goes back to the system; access
+    /// rights stay until [`close`](Self::close), so that the next use need not ask for them again.
     ///
     /// # Errors
     ///
@@ -470,8 +475,8 @@ impl HeapMemory {
         self.side.set(table, offset, value)
     }
 
-    /// The committed bytes of a side table, whole pages that cover [`committed_end`](Self::committed_end); empty when it is
-    /// not declared.
+    /// The committed bytes of a side table, whole pages that cover [`committed_end`](Self::committed_end); empty when
+    /// it is not declared.
     pub fn side(&self, table: usize) -> &[u8] {
         self.side.bytes(table)
     }

@@ -52,7 +52,8 @@ pub struct MutatorState {
     /// Heap offset that an inline allocation's end must not exceed. At most 4 GiB less the inline limit, so
     /// that `cursor + size` cannot wrap. Equal to 0 while every allocation must take the slow path (zeal).
     ///
-    /// Of a collector with free lists: the number of 8-byte granules after the null page in which a cell may start that is taken inline.
+    /// Of a collector with free lists: the number of 8-byte granules after the null page in which a cell may start that
+    /// is taken inline.
     pub limit: u32,
     /// Words that belong to the collector.
     pub collector: [u32; 4],
@@ -60,8 +61,8 @@ pub struct MutatorState {
     pub buffers: [Buffer; NUM_BUFFERS],
     /// What the barrier programs did, in the order of [`Barriers::PLACES`](crate::Barriers::PLACES).
     pub barriers: [BarrierCount; NUM_PROGRAMS],
-    /// Bytes after the null page that are committed. Code that must not fault compares with it before each access to the heap
-    /// (and with what follows from it, to a side table).
+    /// Bytes after the null page that are committed. Code that must not fault compares with it before each access to
+    /// the heap (and with what follows from it, to a side table).
     pub usable: u64,
     /// Host addresses of the side tables. Set before any code runs, and never changed.
     pub side: [*mut u8; NUM_SIDE_TABLES],

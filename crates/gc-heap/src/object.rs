@@ -59,8 +59,8 @@ impl Heap {
         self.types.space().entry(self.memory.load_u32(offset)?)
     }
 
-    /// The length of an array; [`BadReference::WrongKind`] when `r` is no array. The extent is checked against the heap's
-    /// end.
+    /// The length of an array; [`BadReference::WrongKind`] when `r` is no array. The extent is checked against the
+    /// heap's end.
     pub fn array_length(&self, r: GcRef) -> Result<u32, BadReference> {
         let entry = self.type_of(r)?;
         Ok(self.array_extent(r.raw(), &entry)?.0)
@@ -108,8 +108,9 @@ impl Heap {
         self.note(result)
     }
 
-    /// Writes a field; the caller has checked the value's type. Runs the store barrier for references. With `fresh`, runs the
-    /// init barrier instead. [`BadReference::WrongKind`] when the value has another representation than the field.
+    /// Writes a field; the caller has checked the value's type. Runs the store barrier for references. With `fresh`,
+    /// runs the init barrier instead. [`BadReference::WrongKind`] when the value has another representation than the
+    /// field.
     pub fn set_field(&mut self, r: GcRef, index: u32, value: Value, fresh: bool) -> Result<(), BadReference> {
         let result = self.field(r, index).and_then(|place| self.write(r, place, value, fresh));
         self.note(result)
@@ -168,7 +169,8 @@ impl Heap {
         self.store_value(place, value)
     }
 
-    /// Runs a program that precedes a store. The old value is at hand: to find out whether the program looks at it costs more.
+    /// Runs a program that precedes a store. The old value is at hand: to find out whether the program looks at it
+    /// costs more.
     pub(crate) fn before_store(
         &mut self,
         program: &Program,

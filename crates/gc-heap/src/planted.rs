@@ -1,7 +1,7 @@
 //! Bugs on purpose, to see whether the tests find them.
 //!
-//! With the feature `planted-bugs`, [`plant`] switches one of them on for the whole process. Without it there are none: [`planted`] is a
-//! constant, and what depends on it is not compiled.
+//! With the feature `planted-bugs`, [`plant`] switches one of them on for the whole process. Without it there are none:
+//! [`planted`] is a constant, and what depends on it is not compiled.
 
 macro_rules! bugs {
     ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)*) => {

@@ -1,8 +1,9 @@
 //! Access to fields and elements whose place was looked up beforehand.
 //!
-//! The plain accessors of [`Heap`] find a field's place anew each time, through the object's own type. A prepared one has it from
-//! a type that the host names; what is left for each access is to check that the object belongs to that type, which for the type
-//! itself is one compare. A subtype keeps the places of its supertype's fields, so the same place serves both.
+//! The plain accessors of [`Heap`] find a field's place anew each time, through the object's own type. A prepared one
+//! has it from a type that the host names; what is left for each access is to check that the object belongs to that
+//! type, which for the type itself is one compare. A subtype keeps the places of its supertype's fields, so the same
+//! place serves both.
 //!
 //! Whoever holds a prepared place keeps the type registered: an id that was released may name another type.
 
@@ -59,8 +60,8 @@ impl PreparedArray {
 
 #[allow(clippy::missing_errors_doc, reason = "`BadReference` tells its kinds where it is declared")]
 impl Heap {
-    /// Reads a prepared field; with the load barrier for references. [`BadReference::WrongKind`] when the object does not belong to
-    /// the type that the field was prepared from.
+    /// Reads a prepared field; with the load barrier for references. [`BadReference::WrongKind`] when the object does
+    /// not belong to the type that the field was prepared from.
     pub fn get_prepared(&mut self, r: GcRef, field: &PreparedField) -> Result<Value, BadReference> {
         let result = self.instance_offset(r, field.ty).and_then(|offset| self.read(r, field.at(offset)));
         self.note(result)

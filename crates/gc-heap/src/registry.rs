@@ -99,7 +99,8 @@ impl TypeRegistry {
     }
 
     /// Registers recursion groups in order. A [`TypeRef::Module`] in group `g` names a type by its position in
-    /// the concatenation of all groups, and must lie in `g` or before it. `Group` and `Canonical` uses are accepted too.
+    /// the concatenation of all groups, and must lie in `g` or before it. `Group` and `Canonical` uses are accepted
+    /// too.
     ///
     /// # Errors
     ///
@@ -147,8 +148,8 @@ impl TypeRegistry {
         RegisteredTypes { held: Arc::new(Held { registry: self.clone(), groups: vec![group], ids: [id].into() }) }
     }
 
-    /// As [`retain`](Self::retain), with the type's definition; `None` when `id` is not registered: an id that was read from the heap may
-    /// be anything.
+    /// As [`retain`](Self::retain), with the type's definition; `None` when `id` is not registered: an id that was read
+    /// from the heap may be anything.
     pub fn try_retain(self: &Arc<Self>, id: TypeId) -> Option<(RegisteredTypes, Arc<SubType>)> {
         let mut groups = self.write();
         let definition = groups.get(id)?.definition.clone();

@@ -31,10 +31,10 @@ pub trait RootSet {
         visit: &mut dyn FnMut(RootKind, &mut GcRef) -> Result<(), HeapCorrupted>,
     ) -> Result<(), HeapCorrupted>;
 
-    /// As [`for_each`](Self::for_each), for a collection of a part of the heap. `visit` answers whether what the slot now holds is
-    /// *settled*: no later collection that enumerates roots in this way will move it, or needs this root to keep it alive. Slots
-    /// for which the answer was yes last time, and which have not been written since, may be left out; a collector that
-    /// unsettles what was settled cannot use this.
+    /// As [`for_each`](Self::for_each), for a collection of a part of the heap. `visit` answers whether what the slot
+    /// now holds is *settled*: no later collection that enumerates roots in this way will move it, or needs this root
+    /// to keep it alive. Slots for which the answer was yes last time, and which have not been written since, may be
+    /// left out; a collector that unsettles what was settled cannot use this.
     ///
     /// # Errors
     ///

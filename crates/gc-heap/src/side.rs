@@ -1,24 +1,25 @@
 //! Side tables: metadata beside the heap.
 //!
-//! A side table has one entry of a few bits for each *granule* of the heap: a card mark for each 512 bytes, a mark bit for
-//! each 8. A collector declares its tables in its [`Spec`](crate::Spec); barrier programs and the collector read and
-//! write them.
+//! A side table has one entry of a few bits for each *granule* of the heap: a card mark for each 512 bytes, a mark bit
+//! for each 8. A collector declares its tables in its [`Spec`](crate::Spec); barrier programs and the collector read
+//! and write them.
 //!
 //! ```text
 //! base                          + reservation of table 0   + guard     …
 //!  | committed entries | reserved … | guard (never mapped) | committed entries | reserved … | guard |
 //! ```
 //!
-//! **Addressing.** An entry is named by a *heap offset*: the 32-bit offset, shifted right by the granule, is the entry's number in a table
-//! that covers all 4 GiB. So whatever an offset holds, an access stays in its own table's reservation, without a compare or
-//! a mask; compiled code does the same arithmetic in 32 bits. Guards keep a mistake in it from reaching the next table.
+//! **Addressing.** An entry is named by a *heap offset*: the 32-bit offset, shifted right by the granule, is the
+//! entry's number in a table that covers all 4 GiB. So whatever an offset holds, an access stays in its own table's
+//! reservation, without a compare or a mask; compiled code does the same arithmetic in 32 bits. Guards keep a mistake
+//! in it from reaching the next table.
 //!
-//! **What is committed** are the entries of the heap's committed part, the null page included, up to a page boundary. They grow with the heap,
-//! and are zero at first. An access to another entry is [`HeapCorrupted`]; in compiled code it faults, which the vm
-//! takes for the same.
+//! **What is committed** are the entries of the heap's committed part, the null page included, up to a page boundary.
+//! They grow with the heap, and are zero at first. An access to another entry is [`HeapCorrupted`]; in compiled code it
+//! faults, which the vm takes for the same.
 //!
-//! Entries of less than a byte fill a byte from its lowest bit, wider ones are little-endian: entry `i` of a table of single
-//! bits is bit `i % 64` of the table's 64-bit word `i / 64`.
+//! Entries of less than a byte fill a byte from its lowest bit, wider ones are little-endian: entry `i` of a table of
+//! single bits is bit `i % 64` of the table's 64-bit word `i / 64`.
 
 use crate::HeapCorrupted;
 use crate::memory::{MemoryError, RESERVATION_BYTES};
@@ -114,9 +115,9 @@ enum Backing {
 
 /// The side tables of one heap.
 ///
-/// Invariant (kept by this module): the `committed` bytes from each table's start are readable and writable, initialised, and owned by this
-/// value alone, except that compiled code of the same store writes them while no Rust reference to them exists (kept by
-/// whoever calls compiled code). Starts are multiples of a page.
+/// Invariant (kept by this module): the `committed` bytes from each table's start are readable and writable,
+/// initialised, and owned by this value alone, except that compiled code of the same store writes them while no Rust
+/// reference to them exists (kept by whoever calls compiled code). Starts are multiples of a page.
 pub(crate) struct SideMemory {
     base: *mut u8,
     bytes: usize,
@@ -245,8 +246,8 @@ impl SideMemory {
             {
                 use rustix::mm::{MprotectFlags, mprotect};
                 let size = to - placed.accessible;
-                // SAFETY: the bytes lie in the table's part of the reservation, beyond what is committed, so nothing refers
-                // to them.
+                // SAFETY: the bytes lie in the table's part of the reservation, beyond what is committed, so nothing
+                // refers to them.
                 let changed = unsafe {
                     let at = self.base.add(placed.start + placed.accessible);
                     mprotect(at.cast(), size, MprotectFlags::READ | MprotectFlags::WRITE)
@@ -267,7 +268,8 @@ impl SideMemory {
             if accessible > committed {
                 use rustix::mm::{MprotectFlags, mprotect};
                 let size = accessible - committed;
-                // SAFETY: the bytes lie in the table's part of the reservation, beyond what is committed, so nothing refers to them.
+                // SAFETY: the bytes lie in the table's part of the reservation, beyond what is committed, so nothing
+                // refers to them.
                 let changed =
                     unsafe { mprotect(self.base.add(start + committed).cast(), size, MprotectFlags::empty()) };
                 changed.map_err(|e| {
@@ -327,8 +329,8 @@ impl SideMemory {
         let base = self.base;
         self.placed.each_ref().map(|placed| match placed.committed {
             0 => &mut [][..],
-            // SAFETY: committed bytes (this type's invariant), `&mut self` proves that nobody else looks at them, and tables do not
-            // overlap (`place`).
+            // SAFETY: committed bytes (this type's invariant), `&mut self` proves that nobody else looks at them, and
+            // tables do not overlap (`place`).
             bytes => unsafe { core::slice::from_raw_parts_mut(base.add(placed.start), bytes) },
         })
     }

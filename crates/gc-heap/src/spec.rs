@@ -30,8 +30,8 @@ pub enum AllocSpec {
     /// Advance [`MutatorState::cursor`](crate::MutatorState::cursor) if it stays at or below the limit, else take
     /// the slow path. Memory in `[cursor, limit)` has undefined contents.
     Bump,
-    /// Take the first free cell of the smallest class that the object fits, else the slow path; so does an object whose class is not
-    /// known when code is compiled. See [`crate::cells`].
+    /// Take the first free cell of the smallest class that the object fits, else the slow path; so does an object whose
+    /// class is not known when code is compiled. See [`crate::cells`].
     FreeList {
         /// Sizes of cells in bytes: ascending, multiples of 8, at most [`NUM_CLASSES`](crate::NUM_CLASSES).
         classes: &'static [u32],
@@ -102,12 +102,12 @@ impl Barriers {
     }
 }
 
-/// A store that needs less than the store program, although one is declared. Compiled code applies those that a collector declares;
-/// each must lose nothing for it.
+/// A store that needs less than the store program, although one is declared. Compiled code applies those that a
+/// collector declares; each must lose nothing for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Elision {
-    /// The object is fresh: no safepoint separates the store from its allocation. The init program, if there is one, runs in the
-    /// store program's place, also when the slot has a reference already.
+    /// The object is fresh: no safepoint separates the store from its allocation. The init program, if there is one,
+    /// runs in the store program's place, also when the slot has a reference already.
     FreshObject,
     /// The value stored is known to be null.
     NullStored,
@@ -160,8 +160,8 @@ impl Spec {
         HeaderLayout { extra_words: self.header.len() as u8 }
     }
 
-    /// Every declared field in one sequence of bytes, barrier programs included: two declarations have the same bytes exactly when
-    /// they are equal. Compiled code belongs to the declaration with which it was compiled.
+    /// Every declared field in one sequence of bytes, barrier programs included: two declarations have the same bytes
+    /// exactly when they are equal. Compiled code belongs to the declaration with which it was compiled.
     ///
     /// New fields take part by themselves, for the encoding is derived.
     #[allow(clippy::missing_panics_doc, reason = "it never panics: see the message")]
@@ -169,9 +169,9 @@ impl Spec {
         postcard::to_allocvec(self).expect("a declaration is plain data, and memory grows")
     }
 
-    /// Checks what types cannot say: sizes, each barrier program with the inputs that its place has, and that no elision contradicts
-    /// the store program: one that keeps the value overwritten is needed whatever is stored, and one that notes more than the
-    /// object is needed at each store.
+    /// Checks what types cannot say: sizes, each barrier program with the inputs that its place has, and that no
+    /// elision contradicts the store program: one that keeps the value overwritten is needed whatever is stored, and
+    /// one that notes more than the object is needed at each store.
     ///
     /// # Errors
     ///

@@ -18,8 +18,8 @@
 //! 64… display continued, then the list
 //! ```
 //!
-//! The first line is no entry. It holds, at [`TYPE_SPACE_BOUND_OFFSET`], how much of the space may be read, for code that must not
-//! fault.
+//! The first line is no entry. It holds, at [`TYPE_SPACE_BOUND_OFFSET`], how much of the space may be read, for code
+//! that must not fault.
 //!
 //! Readers take no lock. An entry is complete before its id is published, and is taken down (its tag first) only
 //! when nothing legitimate names it any more. A *forged* type word may name an entry that another store's thread
@@ -222,7 +222,8 @@ impl TypeSpace {
         self.used_end.load(Relaxed)
     }
 
-    /// Every word that has ever been part of an entry: tests that attack heaps see from it that the space has not changed.
+    /// Every word that has ever been part of an entry: tests that attack heaps see from it that the space has not
+    /// changed.
     #[cfg(feature = "inject")]
     #[doc(hidden)]
     pub fn words(&self) -> Vec<u32> {

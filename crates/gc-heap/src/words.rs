@@ -1,7 +1,7 @@
 //! A collector's view of the heap while the mutator stands still: a slice of words, indexed by heap offset.
 //!
-//! Checked access through [`HeapMemory`](crate::HeapMemory) compares with the committed end and builds an error for each word; a
-//! collection touches every live slot, so it takes the slice once and pays one compare for each word.
+//! Checked access through [`HeapMemory`](crate::HeapMemory) compares with the committed end and builds an error for
+//! each word; a collection touches every live slot, so it takes the slice once and pays one compare for each word.
 
 use crate::HeapCorrupted;
 use crate::inject::{Point, Tap};

@@ -1,7 +1,7 @@
 //! WebAssembly bytes and a collector's [`Spec`](heapwright_gc_heap::Spec) to machine code and metadata.
 //!
-//! This crate never sees a collector, only its declaration. What it promises to the vm is in [`abi`]; what it produces is
-//! in [`artifact`].
+//! This crate never sees a collector, only its declaration. What it promises to the vm is in [`abi`]; what it produces
+//! is in [`artifact`].
 
 pub mod abi;
 pub mod artifact;

@@ -9,9 +9,9 @@
 //! call 1234 18 20
 //! ```
 //!
-//! A module is told by the hash of its bytes. Then come its calls through references and tables: byte offset of the instruction in the
-//! module, index of the function that was called, how often. A profile that does not fit its module costs time and nothing else: whatever it
-//! says is compared with the callee before it is relied on.
+//! A module is told by the hash of its bytes. Then come its calls through references and tables: byte offset of the
+//! instruction in the module, index of the function that was called, how often. A profile that does not fit its module
+//! costs time and nothing else: whatever it says is compared with the callee before it is relied on.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,8 +43,8 @@ impl CallProfile {
         self.modules.is_empty()
     }
 
-    /// Adds calls of a module: each is the offset of the instruction in the module, the index of the function that was called (imports counted), and
-    /// how often it was.
+    /// Adds calls of a module: each is the offset of the instruction in the module, the index of the function that was
+    /// called (imports counted), and how often it was.
     pub fn add(&mut self, wasm: &[u8], calls: impl IntoIterator<Item = (u32, u32, u64)>) {
         let known = self.modules.entry(key(wasm)).or_default();
         for (call, function, count) in calls {

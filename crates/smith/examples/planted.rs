@@ -4,9 +4,9 @@
 //! cargo run -p heapwright-smith --features planted-bugs --example planted -- [--seconds N] [BUG…]
 //! ```
 //!
-//! Each target runs on inputs made of seeds 0, 1, 2, … in a process of its own, because a bug may end it, until it finds something or the
-//! time is over (default 60 seconds). Without any bug nothing may be found. The exit code is 1 when that fails, or when a
-//! bug is found by no target.
+//! Each target runs on inputs made of seeds 0, 1, 2, … in a process of its own, because a bug may end it, until it
+//! finds something or the time is over (default 60 seconds). Without any bug nothing may be found. The exit code is 1
+//! when that fails, or when a bug is found by no target.
 
 use heapwright_gc_heap::{Bug, plant};
 use heapwright_smith::bytes_of;

@@ -1,13 +1,15 @@
 //! WebAssembly GC modules made of arbitrary bytes, and what must be the same about every run of one.
 //!
-//! [`generate`] makes a module that allocates, mutates, casts, throws and calls in every way that the language has, and ends by itself.
-//! [`oracle`] runs it under a [`Setting`](oracle::Setting): a collector, a heap, a way of trapping, a set of optimiser passes. What the guest can
-//! observe (results, traps, memory, globals, the graph of objects that they reach, how many host values are dropped) may
-//! depend on none of them.
+//! [`generate`] makes a module that allocates, mutates, casts, throws and calls in every way that the language has, and
+//! ends by itself. [`oracle`] runs it under a [`Setting`](oracle::Setting): a collector, a heap, a way of trapping, a
+//! set of optimiser passes. What the guest can observe (results, traps, memory, globals, the graph of objects that they
+//! reach, how many host values are dropped) may depend on none of them.
 //!
-//! `corruption` (a feature, because it needs an engine whose heaps can be attacked) runs programs while their heap is overwritten.
+//! `corruption` (a feature, because it needs an engine whose heaps can be attacked) runs programs while their heap is
+//! overwritten.
 //!
-//! [`targets`] are what fuzzing runs, and ordinary tests too: functions from bytes to a verdict. Nothing of the engine depends on this crate.
+//! [`targets`] are what fuzzing runs, and ordinary tests too: functions from bytes to a verdict. Nothing of the engine
+//! depends on this crate.
 
 #![deny(unsafe_code)]
 

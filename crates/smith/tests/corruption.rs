@@ -27,7 +27,8 @@ fn attacks_are_survived() {
     let mut attacked = 0;
     let at_first = resident();
     for seed in range.clone() {
-        // Half of the settings in an ordinary run, because each compiles its own modules: of every row of collectors every second.
+        // Half of the settings in an ordinary run, because each compiles its own modules: of every row of collectors
+        // every second.
         let half = seed as usize * 7 % (settings.len() / 2);
         let setting = settings[if chatty { seed as usize % settings.len() } else { 2 * half + half / 3 % 2 }];
         if chatty {

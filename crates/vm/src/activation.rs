@@ -134,7 +134,8 @@ impl Activation {
     ///
     /// The context must be that of a live store.
     pub(crate) unsafe fn begin(&mut self) {
-        // SAFETY: the caller vouches for the context; no Rust reference to it exists outside this module's kind of short access.
+        // SAFETY: the caller vouches for the context; no Rust reference to it exists outside this module's kind of
+        // short access.
         unsafe {
             self.outer_exit_fp = core::mem::replace(&mut (*self.context).exit_fp, 0);
             self.outer_entry_fp = core::mem::replace(&mut (*self.context).entry_fp, 0);

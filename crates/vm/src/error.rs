@@ -11,8 +11,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a call did not return normally. Host functions return the same type: what they return passes through the compiled
-/// frames below them to the Rust caller (an exception may be caught on the way).
+/// Why a call did not return normally. Host functions return the same type: what they return passes through the
+/// compiled frames below them to the Rust caller (an exception may be caught on the way).
 pub enum CallError {
     /// A trap.
     Trap(Box<TrapInfo>),
@@ -47,7 +47,8 @@ pub enum TrapDetail {
     Alloc(AllocError),
     /// What Rust code found wrong in the heap.
     Corrupted(HeapCorrupted),
-    /// Compiled code accessed this host address, which belongs to the heap or to another guarded region but is not mapped.
+    /// Compiled code accessed this host address, which belongs to the heap or to another guarded region but is not
+    /// mapped.
     Fault(usize),
 }
 
@@ -77,13 +78,14 @@ impl Frame {
         self.module.info().func_names.get(&self.func).map(String::as_str)
     }
 
-    /// Byte offset of the instruction in the function's body, counted from where the body declares its locals; when known.
+    /// Byte offset of the instruction in the function's body, counted from where the body declares its locals; when
+    /// known.
     pub fn func_offset(&self) -> Option<u32> {
         self.offset?.checked_sub(self.module.body_start(self.func)?)
     }
 
-    /// The source positions, innermost inlined function first; empty when the module carries no DWARF for this place. The first
-    /// call for a module reads its DWARF.
+    /// The source positions, innermost inlined function first; empty when the module carries no DWARF for this place.
+    /// The first call for a module reads its DWARF.
     pub fn symbols(&self) -> Vec<Symbol> {
         self.offset.map(|offset| self.module.symbols(offset)).unwrap_or_default()
     }

@@ -1,17 +1,17 @@
 //! Compiled code as bytecode, run by the Pulley interpreter.
 //!
-//! Bytecode comes from the same CLIF as machine code and keeps the same frames: `[fp]` is the caller's frame pointer and
-//! `[fp + 8]` the return address. So walking, stack maps, handlers and unwinding are those of machine code, and only the two crossings of
-//! the border are here:
+//! Bytecode comes from the same CLIF as machine code and keeps the same frames: `[fp]` is the caller's frame pointer
+//! and `[fp + 8]` the return address. So walking, stack maps, handlers and unwinding are those of machine code, and
+//! only the two crossings of the border are here:
 //!
 //! - *In*: the entry trampoline of a signature is bytecode too; its four arguments go into registers.
-//! - *Out*: a stub leaves by a host-call instruction, whose operand is a [`HostCall`]; the interpreter stops, the call is made, and the
-//!   interpreter goes on behind the instruction, or at the handler of what was raised.
+//! - *Out*: a stub leaves by a host-call instruction, whose operand is a [`HostCall`]; the interpreter stops, the call
+//!   is made, and the interpreter goes on behind the instruction, or at the handler of what was raised.
 //!
 //! A trap stops the interpreter too. It is recorded as the signal handler records a fault of machine code.
 //!
-//! A store has one interpreter. A call of compiled code by a host function runs on the same stack, below the frames in progress, in a
-//! loop of its own; all registers are put back when it ends.
+//! A store has one interpreter. A call of compiled code by a host function runs on the same stack, below the frames in
+//! progress, in a loop of its own; all registers are put back when it ends.
 
 use crate::activation::{Activation, Fault};
 use crate::builtins::{self, MAX_ARGS};
@@ -49,8 +49,8 @@ impl Interpreter {
     ///
     /// # Safety
     ///
-    /// `this` must be the interpreter of the activation's store, and valid; `code` an entry trampoline of that store's runtime, whose
-    /// arguments are `args`; the activation the innermost one, begun.
+    /// `this` must be the interpreter of the activation's store, and valid; `code` an entry trampoline of that store's
+    /// runtime, whose arguments are `args`; the activation the innermost one, begun.
     pub(crate) unsafe fn enter(
         this: *mut Interpreter,
         code: usize,
@@ -65,8 +65,8 @@ impl Interpreter {
         unsafe { (*this).vm.call_start(&args.map(|word| XRegVal::new_u64(word).into())) };
         let mut pc = at(code);
         let status = loop {
-            // SAFETY: the bytecode is the compiler's (its promise), and the code registry keeps it mapped. While it runs, nothing
-            // else looks at the interpreter.
+            // SAFETY: the bytecode is the compiler's (its promise), and the code registry keeps it mapped. While it
+            // runs, nothing else looks at the interpreter.
             let done = unsafe { (*this).vm.call_run(pc) };
             // SAFETY: as above; the interpreter stands still.
             let vm = unsafe { &mut (*this).vm };
@@ -149,8 +149,8 @@ unsafe fn trapped(vm: &Vm, pc: usize, kind: Option<TrapKind>, activation: &Activ
     };
     activation.fault.set(Some(Fault { trap, address: None }));
     let fp = vm.fp() as usize;
-    // SAFETY: the activation's store and its trace are alive; the links of the frames from `fp` on are in place, for a frame
-    // that is not set up yet is left out.
+    // SAFETY: the activation's store and its trace are alive; the links of the frames from `fp` on are in place, for a
+    // frame that is not set up yet is left out.
     unsafe {
         let trace = &*activation.trace;
         trace.count.set(0);

@@ -1,13 +1,13 @@
 //! What compiled WebAssembly runs in: instances, memories, tables, functions, builtins, traps and unwinding.
 //!
 //! The crate is the floor of the safe embedding interface. Everything that an embedder names is an index into its
-//! [`Store`] ([`FuncId`], [`GlobalId`], …) and never a pointer; an index of another store is a wrong index, not undefined
-//! behaviour. What still needs care of the caller:
+//! [`Store`] ([`FuncId`], [`GlobalId`], …) and never a pointer; an index of another store is a wrong index, not
+//! undefined behaviour. What still needs care of the caller:
 //!
-//! - *Types of values.* [`Store::call`], [`Store::global_set`] and the like take raw values. A value of a wrong type is as
-//!   harmless as a corrupted heap (a wrong result, a trap), but the caller is expected to have checked.
-//! - *Roots.* A [`GcRef`](heapwright_gc_heap::GcRef) in Rust is valid until the next thing that may collect: a call into
-//!   compiled code, an allocation, [`Store::gc`]. [`HostRoots`] keeps it over that.
+//! - *Types of values.* [`Store::call`], [`Store::global_set`] and the like take raw values. A value of a wrong type is
+//!   as harmless as a corrupted heap (a wrong result, a trap), but the caller is expected to have checked.
+//! - *Roots.* A [`GcRef`](heapwright_gc_heap::GcRef) in Rust is valid until the next thing that may collect: a call
+//!   into compiled code, an allocation, [`Store::gc`]. [`HostRoots`] keeps it over that.
 //!
 //! The way in is [`Runtime`] → [`LoadedModule`] → [`Store::instantiate`] → [`Store::call`].
 

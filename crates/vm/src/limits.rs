@@ -3,30 +3,32 @@
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A limiter's answer. `Ok(false)` makes growth fail as the language provides (`memory.grow` and `table.grow` give -1, a GC heap is
-/// full); an error ends the guest's call with it.
+/// A limiter's answer. `Ok(false)` makes growth fail as the language provides (`memory.grow` and `table.grow` give -1,
+/// a GC heap is full); an error ends the guest's call with it.
 pub type Growth = Result<bool, Box<dyn Error + Send + Sync>>;
 
-/// Decides about growth; asked before anything is allocated. Each kind is asked about by itself: GC heaps, linear memories and
-/// tables; and how many instances, memories and tables a store may hold.
+/// Decides about growth; asked before anything is allocated. Each kind is asked about by itself: GC heaps, linear
+/// memories and tables; and how many instances, memories and tables a store may hold.
 pub trait ResourceLimiter: Send {
-    /// May a linear memory grow (or come into being, from 0) from `current` to `desired` bytes? `maximum` is what its type allows.
+    /// May a linear memory grow (or come into being, from 0) from `current` to `desired` bytes? `maximum` is what its
+    /// type allows.
     ///
     /// # Errors
     ///
     /// Whatever is to end the call.
     fn memory_growing(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> Growth;
 
-    /// May a table grow (or come into being, from 0) from `current` to `desired` slots? `maximum` is what its type allows.
+    /// May a table grow (or come into being, from 0) from `current` to `desired` slots? `maximum` is what its type
+    /// allows.
     ///
     /// # Errors
     ///
     /// Whatever is to end the call.
     fn table_growing(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> Growth;
 
-    /// May the GC heap grow (or come into being, from 0) from `current` to `desired` bytes of capacity? `maximum` is what the
-    /// configuration allows. Refused growth makes the heap collect, and an allocation that then finds no room fails with an
-    /// error that says what was asked for and what lives; an error counts as a refusal. Default: yes.
+    /// May the GC heap grow (or come into being, from 0) from `current` to `desired` bytes of capacity? `maximum` is
+    /// what the configuration allows. Refused growth makes the heap collect, and an allocation that then finds no room
+    /// fails with an error that says what was asked for and what lives; an error counts as a refusal. Default: yes.
     ///
     /// # Errors
     ///
@@ -91,7 +93,8 @@ impl heapwright_gc_heap::GrowthLimiter for SharedLimiter {
     }
 }
 
-/// Fixed limits: the usual [`ResourceLimiter`]. What is not set is not limited, except the counts, which keep their defaults.
+/// Fixed limits: the usual [`ResourceLimiter`]. What is not set is not limited, except the counts, which keep their
+/// defaults.
 #[derive(Clone, Debug)]
 pub struct StoreLimits {
     memory_size: Option<u64>,
@@ -183,7 +186,8 @@ impl StoreLimitsBuilder {
         self
     }
 
-    /// Whether refused growth of a memory or table ends the call with [`GrowthRefused`], instead of the -1 that programs seldom look at.
+    /// Whether refused growth of a memory or table ends the call with [`GrowthRefused`], instead of the -1 that
+    /// programs seldom look at.
     pub fn trap_on_grow_failure(mut self, trap: bool) -> Self {
         self.0.trap_on_grow_failure = trap;
         self

@@ -47,13 +47,15 @@ impl Reservation {
     pub(crate) unsafe fn of_file(file: &File, range: &Range<usize>, execute: bool) -> Result<Reservation, MemoryError> {
         let size = range.len().max(1).next_multiple_of(page_size());
         let protection = if execute { ProtFlags::READ | ProtFlags::EXEC } else { ProtFlags::READ };
-        // SAFETY: a new mapping at a place of the system's choice touches no existing memory; what it contains is the caller's promise.
+        // SAFETY: a new mapping at a place of the system's choice touches no existing memory; what it contains is the
+        // caller's promise.
         let base = unsafe { mmap(null_mut(), size, protection, MapFlags::PRIVATE, file, range.start as u64) };
         let base = base.map_err(|e| MemoryError(format!("cannot map {size} bytes of a file: {e}")))?;
         Ok(Reservation { base: base.cast(), size, committed: 0 })
     }
 
-    /// Maps whole pages of a file from `at` (a multiple of the page size, at or behind what is committed) on, readable and executable.
+    /// Maps whole pages of a file from `at` (a multiple of the page size, at or behind what is committed) on, readable
+    /// and executable.
     ///
     /// # Safety
     ///
@@ -66,15 +68,15 @@ impl Reservation {
         assert!(at >= self.committed && at.is_multiple_of(page) && range.len().is_multiple_of(page));
         assert!(range.len() <= self.size - at);
         let (protection, flags) = (ProtFlags::READ | ProtFlags::EXEC, MapFlags::PRIVATE | MapFlags::FIXED);
-        // SAFETY: the range lies inside this reservation, beyond what is committed, so nothing refers to what is replaced; what it contains
-        // is the caller's promise.
+        // SAFETY: the range lies inside this reservation, beyond what is committed, so nothing refers to what is
+        // replaced; what it contains is the caller's promise.
         let mapped =
             unsafe { mmap(self.base.add(at).cast(), range.len(), protection, flags, file, range.start as u64) };
         mapped.map(drop).map_err(|e| MemoryError(format!("cannot map {} bytes of a file: {e}", range.len())))
     }
 
-    /// Maps a file over everything from `at` (a multiple of the page size, at or behind what is committed) on, readable and executable.
-    /// What is written to the file appears there.
+    /// Maps a file over everything from `at` (a multiple of the page size, at or behind what is committed) on, readable
+    /// and executable. What is written to the file appears there.
     ///
     /// # Safety
     ///
@@ -82,7 +84,8 @@ impl Reservation {
     pub(crate) unsafe fn map_growing_file(&mut self, at: usize, file: &File) -> Result<(), MemoryError> {
         assert!(at >= self.committed && at < self.size && at.is_multiple_of(page_size()));
         let (protection, flags) = (ProtFlags::READ | ProtFlags::EXEC, MapFlags::SHARED | MapFlags::FIXED);
-        // SAFETY: the range lies inside this reservation, beyond what is committed, so nothing refers to what is replaced.
+        // SAFETY: the range lies inside this reservation, beyond what is committed, so nothing refers to what is
+        // replaced.
         let mapped = unsafe { mmap(self.base.add(at).cast(), self.size - at, protection, flags, file, 0) };
         mapped.map(drop).map_err(|e| MemoryError(format!("cannot map code: {e}")))
     }
@@ -132,8 +135,9 @@ impl Reservation {
         Ok(())
     }
 
-    /// Makes the first `used` bytes what they were when they were mapped: zero, or a file's contents. Of these, the whole pages among the first
-    /// `keep` bytes are overwritten with zeros (also where a file is mapped); the others are given back to the system.
+    /// Makes the first `used` bytes what they were when they were mapped: zero, or a file's contents. Of these, the
+    /// whole pages among the first `keep` bytes are overwritten with zeros (also where a file is mapped); the others
+    /// are given back to the system.
     pub(crate) fn clear(&mut self, used: usize, keep: usize) -> Result<(), MemoryError> {
         assert!(used <= self.committed);
         let keep = keep / page_size() * page_size();
@@ -207,7 +211,8 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        // SAFETY: the mapping is this value's, and whoever lent pointers into it keeps the value alive while they are used.
+        // SAFETY: the mapping is this value's, and whoever lent pointers into it keeps the value alive while they are
+        // used.
         let _ = unsafe { munmap(self.base.cast(), self.size) };
     }
 }

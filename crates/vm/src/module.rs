@@ -111,7 +111,8 @@ impl LoadedModule {
         self.code.text()
     }
 
-    /// Writes the module as an artifact, which [`Runtime::load_artifact`] reads: with the functions that are compiled by now.
+    /// Writes the module as an artifact, which [`Runtime::load_artifact`] reads: with the functions that are compiled
+    /// by now.
     pub fn to_artifact(&self) -> Vec<u8> {
         let _nothing_is_added = self.lazy.as_ref().map(Lazy::pause);
         self.runtime.compiler().write_artifact(&self.compiled, self.text(), &self.bytes)
@@ -131,13 +132,14 @@ impl LoadedModule {
         self.source.get_or_init(|| SourceMap::read(&self.bytes))
     }
 
-    /// The source positions of the instruction at a byte offset of the module, innermost inlined function first; empty when
-    /// the module carries no DWARF for it. The first call reads the DWARF.
+    /// The source positions of the instruction at a byte offset of the module, innermost inlined function first; empty
+    /// when the module carries no DWARF for it. The first call reads the DWARF.
     pub fn symbols(&self, offset: u32) -> Vec<Symbol> {
         self.source().symbols(offset)
     }
 
-    /// Byte offset in the module of the body of function `func` (imports counted), where its locals are declared; `None` for imports.
+    /// Byte offset in the module of the body of function `func` (imports counted), where its locals are declared;
+    /// `None` for imports.
     pub fn body_start(&self, func: u32) -> Option<u32> {
         self.source().body_start(func.checked_sub(self.info().imported_funcs)?)
     }
@@ -153,8 +155,8 @@ impl LoadedModule {
         let code = self.compiled.code_of(defined).filter(|_| direct);
         self.code.at(code.map_or(defined * JUMP_STUB, |code| code.start))
     }
-    /// What the first call of a defined function does: the function is compiled if it was not, and what it calls is going to be. Gives the
-    /// entry point.
+    /// What the first call of a defined function does: the function is compiled if it was not, and what it calls is
+    /// going to be. Gives the entry point.
     pub(crate) fn first_call(self: &Arc<Self>, defined: u32) -> Result<*const u8, LoadError> {
         self.compile_function(defined)?;
         if let Some(lazy) = &self.lazy {
@@ -165,8 +167,8 @@ impl LoadedModule {
         }
         Ok(self.code_of(defined))
     }
-    /// Compiles a defined function that will probably be called, without calling it, if nobody has or does. Gives what it calls that is not
-    /// compiled.
+    /// Compiles a defined function that will probably be called, without calling it, if nobody has or does. Gives what
+    /// it calls that is not compiled.
     pub(crate) fn compile_ahead(&self, defined: u32) -> Result<Vec<u32>, LoadError> {
         let Some(lazy) = &self.lazy else { return Ok(Vec::new()) };
         let compiler = self.runtime.compiler();

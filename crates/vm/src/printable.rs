@@ -5,9 +5,9 @@ use std::fmt::{self, Write as _};
 /// Most characters of a name that a message shows.
 const MOST: usize = 1024;
 
-/// A name as it can stand in one line of a message: control characters, ends of lines among them, are shown as escapes, and the end of a
-/// name of more than 1024 characters is left out. A module's names are of any length and content; a message with a dozen of them
-/// must neither be of any length nor look like several messages.
+/// A name as it can stand in one line of a message: control characters, ends of lines among them, are shown as escapes,
+/// and the end of a name of more than 1024 characters is left out. A module's names are of any length and content; a
+/// message with a dozen of them must neither be of any length nor look like several messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Printable<'a>(pub &'a str);
 

@@ -37,7 +37,8 @@ pub struct Allocation {
     pub strategy: AllocationStrategy,
     /// Whether initial contents of memories are mapped copy-on-write rather than copied, where that pays.
     pub memory_images: bool,
-    /// Bytes of address space for a memory with 64-bit addresses that declares no smaller maximum; it cannot grow beyond.
+    /// Bytes of address space for a memory with 64-bit addresses that declares no smaller maximum; it cannot grow
+    /// beyond.
     pub memory64_reservation: u64,
 }
 
@@ -157,8 +158,8 @@ impl Runtime {
         self.load(compiled, bytes.into())
     }
 
-    /// Validates a module in the binary format and makes it ready to run: its functions are compiled when they are first called. For a
-    /// target that is interpreted, everything is compiled at once.
+    /// Validates a module in the binary format and makes it ready to run: its functions are compiled when they are
+    /// first called. For a target that is interpreted, everything is compiled at once.
     ///
     /// # Errors
     ///
@@ -173,7 +174,8 @@ impl Runtime {
         LoadedModule::new(self, compiled, Text::Growing(&text, bodies), bytes)
     }
 
-    /// Makes a compiled module ready to run. `bytes` is the module in the binary format: data segments are read from it.
+    /// Makes a compiled module ready to run. `bytes` is the module in the binary format: data segments are read from
+    /// it.
     ///
     /// # Errors
     ///
@@ -196,8 +198,8 @@ impl Runtime {
     ///
     /// # Safety
     ///
-    /// The bytes contain machine code, of which only a checksum is checked: they must come from a Heapwright engine by a way on which
-    /// nobody could exchange them.
+    /// The bytes contain machine code, of which only a checksum is checked: they must come from a Heapwright engine by
+    /// a way on which nobody could exchange them.
     pub unsafe fn load_artifact(self: &Arc<Self>, artifact: &[u8]) -> Result<Arc<LoadedModule>, LoadError> {
         let ArtifactFile { module, bodies, text, wasm } = self.compiler.read_artifact(artifact)?;
         let text = &artifact[text];
@@ -205,7 +207,8 @@ impl Runtime {
         LoadedModule::new(self, module, text, wasm)
     }
 
-    /// As [`load_artifact`](Self::load_artifact) for a file. Its text is mapped and not copied, where the system allows that.
+    /// As [`load_artifact`](Self::load_artifact) for a file. Its text is mapped and not copied, where the system allows
+    /// that.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! Hardware faults of compiled code become traps.
 //!
 //! The handler runs on an alternate stack, takes no lock and allocates nothing. It acts only when the program counter
-//! lies in registered module code and the thread is inside a call into compiled code; everything else goes to whoever handled
-//! the signal before.
+//! lies in registered module code and the thread is inside a call into compiled code; everything else goes to whoever
+//! handled the signal before.
 
 use crate::activation::{self, Fault, Guarded};
 use crate::code::Snapshot;
@@ -44,8 +44,8 @@ pub(crate) fn install() -> io::Result<()> {
     // Before the handlers can run: they read it.
     let _ = PREVIOUS.set(Previous(previous));
     for signal in SIGNALS {
-        // SAFETY: an all-zero action is valid, and `handle` has the type that SA_SIGINFO asks for and keeps to what a handler
-        // may do.
+        // SAFETY: an all-zero action is valid, and `handle` has the type that SA_SIGINFO asks for and keeps to what a
+        // handler may do.
         let result = unsafe {
             let mut action: libc::sigaction = zeroed();
             action.sa_sigaction = handle as *const () as usize;
@@ -89,8 +89,8 @@ unsafe fn try_handle(signal: c_int, info: &libc::siginfo_t, context: &mut libc::
         libc::SIGSEGV | libc::SIGBUS => Some(unsafe { info.si_addr() } as usize),
         _ => None,
     };
-    // SAFETY: the thread's innermost activation is alive; its store's ranges and trace buffer live as long as the store, which
-    // the call in progress borrows.
+    // SAFETY: the thread's innermost activation is alive; its store's ranges and trace buffer live as long as the
+    // store, which the call in progress borrows.
     unsafe {
         let activation = &*activation;
         let Some(trap) = classify(listed, address, &*activation.guarded) else { return false };
@@ -111,8 +111,9 @@ unsafe fn try_handle(signal: c_int, info: &libc::siginfo_t, context: &mut libc::
 /// What a fault in compiled code means; `None` when it is none of ours.
 ///
 /// A fault inside the store's own regions means that their contents are not what the engine wrote, whatever the
-/// instruction's metadata says; only the null page is a place where correct code faults. Elsewhere only an access to a linear memory
-/// may fault: an access to the GC heap that does has left its reservation, and must not pass for a null reference.
+/// instruction's metadata says; only the null page is a place where correct code faults. Elsewhere only an access to a
+/// linear memory may fault: an access to the GC heap that does has left its reservation, and must not pass for a null
+/// reference.
 fn classify(listed: Option<Trap>, address: Option<usize>, guarded: &Guarded) -> Option<Trap> {
     match address {
         Some(address) if guarded.in_tables(address) => Some(Trap::HeapCorrupted),

@@ -95,7 +95,8 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         if let Some(Some((base, old))) = self.signal_stack.get() {
-            // SAFETY: the thread ends outside compiled code and outside handlers; the stack is ours and is replaced first.
+            // SAFETY: the thread ends outside compiled code and outside handlers; the stack is ours and is replaced
+            // first.
             unsafe {
                 libc::sigaltstack(&old, null_mut());
                 libc::munmap(base.cast(), crate::mapping::page_size() + SIGNAL_STACK);

@@ -1,9 +1,9 @@
 //! Leaving builtins and host functions other than by returning: to an exception handler, or to the entry trampoline.
 //!
-//! [`prepare`] decides where to; it is the same for machine code and for an interpreter, whose frames look alike. Machine code is
-//! reached by a [`jump`] that skips the Rust frames between the builtin and the compiled code that called it. Those are the
-//! `extern "C"` shells in `builtins` and `store::host`, which own nothing when they jump. An interpreter sets its registers
-//! and goes on.
+//! [`prepare`] decides where to; it is the same for machine code and for an interpreter, whose frames look alike.
+//! Machine code is reached by a [`jump`] that skips the Rust frames between the builtin and the compiled code that
+//! called it. Those are the `extern "C"` shells in `builtins` and `store::host`, which own nothing when they jump. An
+//! interpreter sets its registers and goes on.
 
 use crate::activation::Activation;
 use crate::code::Snapshot;
@@ -50,16 +50,16 @@ impl Target {
     }
 }
 
-/// Jumps. Always called, never inlined: a call that does not return is where AddressSanitizer forgets what it knows of the frames that
-/// are left behind.
+/// Jumps. Always called, never inlined: a call that does not return is where AddressSanitizer forgets what it knows of
+/// the frames that are left behind.
 ///
 /// # Safety
 ///
 /// The target must be a handler of a frame on this thread's stack, and no frame above it may own anything.
 #[inline(never)]
 pub(crate) unsafe fn jump(target: Target) -> ! {
-    // SAFETY: handlers expect the frame's stack and frame pointers and two payload registers (rax and rdx under the `Tail`
-    // convention), and take no other register to hold anything.
+    // SAFETY: handlers expect the frame's stack and frame pointers and two payload registers (rax and rdx under the
+    // `Tail` convention), and take no other register to hold anything.
     unsafe {
         asm!(
             "mov rsp, rsi",
@@ -75,12 +75,13 @@ pub(crate) unsafe fn jump(target: Target) -> ! {
     }
 }
 
-/// Decides where an error goes and leaves it there: an exception to its handler, anything else (and an exception without
-/// handler in this activation) to the entry trampoline.
+/// Decides where an error goes and leaves it there: an exception to its handler, anything else (and an exception
+/// without handler in this activation) to the entry trampoline.
 ///
 /// # Safety
 ///
-/// Called on behalf of a builtin or host function that compiled code of `store`'s innermost activation called through a stub.
+/// Called on behalf of a builtin or host function that compiled code of `store`'s innermost activation called through a
+/// stub.
 pub(crate) unsafe fn prepare(store: &mut Store, mut error: CallError) -> Target {
     let activation = store.state.activation;
     let context = store.state.context();
@@ -107,8 +108,8 @@ pub(crate) unsafe fn prepare(store: &mut Store, mut error: CallError) -> Target 
             CallError::Panic(_) => {}
         }
     }
-    // SAFETY: the activation is in progress; only this thread looks at the record, and the signal handler does not touch
-    // `raised`.
+    // SAFETY: the activation is in progress; only this thread looks at the record, and the signal handler does not
+    // touch `raised`.
     unsafe {
         *(*activation).raised.get() = Some(error);
         Target::entry(&*activation)

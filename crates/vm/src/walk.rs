@@ -46,8 +46,8 @@ impl Walker {
     ///
     /// # Safety
     ///
-    /// `context` and `activation` must be those of a live store, which no compiled code runs in while the walk goes on (this
-    /// thread has left it).
+    /// `context` and `activation` must be those of a live store, which no compiled code runs in while the walk goes on
+    /// (this thread has left it).
     pub(crate) unsafe fn all(context: *const StoreContext, activation: *const Activation) -> Walker {
         if activation.is_null() {
             let at = FrameAt { pc: 0, fp: 0 };
@@ -113,7 +113,8 @@ impl Walker {
     #[inline(always)]
     unsafe fn caller_of(&mut self, fp: usize) {
         let saved = fp as *const usize;
-        // SAFETY: the prologue stores the caller's frame pointer there, below the return address. The mark is the store's.
+        // SAFETY: the prologue stores the caller's frame pointer there, below the return address. The mark is the
+        // store's.
         unsafe {
             let place = saved.add(1);
             let (pc, marked) = match self.watermark.as_ref() {
@@ -134,8 +135,8 @@ impl Iterator for Walker {
             if !self.all {
                 return None;
             }
-            // SAFETY: the record is on the stack below the frames seen so far, for its call is in progress; what it saved
-            // was valid when it began, and nothing has run there since.
+            // SAFETY: the record is on the stack below the frames seen so far, for its call is in progress; what it
+            // saved was valid when it began, and nothing has run there since.
             unsafe {
                 let done = &*self.activation;
                 self.activation = done.outer;

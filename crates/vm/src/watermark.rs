@@ -1,21 +1,22 @@
 //! Frames that a collection of young objects need not look at again.
 //!
-//! A frame whose references have all been found settled (see `RootSet::for_each_unsettled`) stays as it is while it waits for its
-//! callee: compiled code writes a frame's slots only while the frame runs. So of a deep stack only the frames that have run since
-//! the last collection matter. To tell them from the rest, one return address is replaced: the callee of the *marked* frame
-//! returns to a stub of ours, which moves the mark to an older frame and goes on where the callee wanted to.
+//! A frame whose references have all been found settled (see `RootSet::for_each_unsettled`) stays as it is while it
+//! waits for its callee: compiled code writes a frame's slots only while the frame runs. So of a deep stack only the
+//! frames that have run since the last collection matter. To tell them from the rest, one return address is replaced:
+//! the callee of the *marked* frame returns to a stub of ours, which moves the mark to an older frame and goes on where
+//! the callee wanted to.
 //!
-//! **Invariant.** While a link holds [`stub`], the frame it returns to and all older ones of the store have settled references
-//! only. What could break it, and why it does not:
+//! **Invariant.** While a link holds [`stub`], the frame it returns to and all older ones of the store have settled
+//! references only. What could break it, and why it does not:
 //!
 //! - *The marked frame is returned to*: the stub runs first.
-//! - *It is unwound, by an exception or a trap*: the link is then no part of the stack any more. The mark is recognised by the
-//!   link's value, met in a walk, and nowhere else; a frame pushed in the same place has a link of its own.
+//! - *It is unwound, by an exception or a trap*: the link is then no part of the stack any more. The mark is recognised
+//!   by the link's value, met in a walk, and nowhere else; a frame pushed in the same place has a link of its own.
 //! - *A tail call moves the return address*: its value moves with it, and the walk finds it where it is.
 //! - *Two marks*: a walk that sets one has passed every live link younger than the new one, and taken the old one off.
 //!
-//! Whoever reads return addresses does it through the walker, which translates ([`Watermark::translate`]). A stack that is not deep never gets
-//! a mark. Interpreted code has no mark: its return addresses are not the processor's.
+//! Whoever reads return addresses does it through the walker, which translates ([`Watermark::translate`]). A stack that
+//! is not deep never gets a mark. Interpreted code has no mark: its return addresses are not the processor's.
 
 use crate::activation;
 use crate::walk::{FrameAt, Link, Walker};
@@ -46,7 +47,8 @@ impl Watermark {
     ///
     /// # Safety
     ///
-    /// It must be that of a frame on this thread's stack that no code runs in, met in a walk, and no other live link may be marked.
+    /// It must be that of a frame on this thread's stack that no code runs in, met in a walk, and no other live link
+    /// may be marked.
     unsafe fn mark(&self, link: Link) {
         let place = link.place as *mut usize;
         // SAFETY: the link is on the stack (the caller's promise), and the code that will read it runs later.
@@ -113,8 +115,8 @@ impl Search {
 /// Called by [`stub`] alone.
 unsafe extern "C" fn passed(fp: usize) -> usize {
     let activation = activation::current();
-    // SAFETY: a frame of compiled code is about to run, so the thread's innermost activation is the one that it belongs to; the
-    // frame was marked, so its store has a mark. The walk begins at the frame and sees only frames that wait.
+    // SAFETY: a frame of compiled code is about to run, so the thread's innermost activation is the one that it belongs
+    // to; the frame was marked, so its store has a mark. The walk begins at the frame and sees only frames that wait.
     unsafe {
         let mark = &*(*activation).watermark;
         let pc = mark.original.get();
@@ -126,7 +128,8 @@ unsafe extern "C" fn passed(fp: usize) -> usize {
     }
 }
 
-/// Where the callee of a marked frame returns to. Results may be in any register that a callee may change, so all are kept.
+/// Where the callee of a marked frame returns to. Results may be in any register that a callee may change, so all are
+/// kept.
 #[unsafe(naked)]
 unsafe extern "C" fn stub() {
     naked_asm!(

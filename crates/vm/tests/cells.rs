@@ -1,5 +1,5 @@
-//! Free lists in compiled code: cells are taken in order, and a list whose links were overwritten yields a trap, under the processor and
-//! under the interpreter.
+//! Free lists in compiled code: cells are taken in order, and a list whose links were overwritten yields a trap, under
+//! the processor and under the interpreter.
 
 use heapwright_fuzzing::samples::cell_sweep;
 use heapwright_gc_heap::cells::LINK_OFFSET;
@@ -64,8 +64,8 @@ fn cells_are_taken_in_order() {
     }
 }
 
-/// Compiled code takes cells itself: it comes to the heap when a list is empty, for a piece of memory that is cut into up to 256 cells, and for
-/// the last cells of the heap.
+/// Compiled code takes cells itself: it comes to the heap when a list is empty, for a piece of memory that is cut into
+/// up to 256 cells, and for the last cells of the heap.
 #[test]
 fn cells_are_taken_inline() {
     const ROUNDS: u64 = 10_000;

@@ -13,7 +13,8 @@ use heapwright_jit::abi::Trap;
 use heapwright_vm::{CallError, Store, StoreConfig, ValRaw};
 use support::{World, call};
 
-/// References and type words that no engine wrote. Machine code faults on them; the interpreter must find them out before it looks.
+/// References and type words that no engine wrote. Machine code faults on them; the interpreter must find them out
+/// before it looks.
 #[test]
 fn forged_references_and_types_are_found_out() {
     let wat = r#"(module
@@ -129,7 +130,8 @@ fn calls_within_calls_put_all_registers_back() {
     assert_eq!(w.call(i, "f", &[9]).unwrap(), expected);
 }
 
-/// Wherever the stack ends, in the entry trampoline, in a function, in a stub or in a call within a call, it ends in a trap.
+/// Wherever the stack ends, in the entry trampoline, in a function, in a stub or in a call within a call, it ends in a
+/// trap.
 #[test]
 fn stacks_of_any_size_end_in_a_trap() {
     let World { runtime, store } = World::new("null", 0);

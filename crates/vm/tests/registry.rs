@@ -76,7 +76,8 @@ fn a_module_lives_as_long_as_something_uses_it() {
     assert!(weak.upgrade().is_some(), "the answer holds it");
     drop(found);
     assert!(weak.upgrade().is_none() && code_at(pc, false).is_none());
-    // Tests beside this one read the registry, too, and what they may still see is freed by the first reader who leaves it alone.
+    // Tests beside this one read the registry, too, and what they may still see is freed by the first reader who leaves
+    // it alone.
     let patience = Instant::now();
     while code.upgrade().is_some() {
         assert!(patience.elapsed() < Duration::from_secs(30), "a retired list of the registry holds the code");
@@ -96,8 +97,8 @@ fn errors_keep_the_modules_of_their_frames() {
     assert!(info.backtrace.to_string().contains("gone!bad"));
 }
 
-/// Threads that load, trap in, unwind and drop modules, against threads that only look up. Traps go through the signal handler,
-/// which reads the registry while others replace it.
+/// Threads that load, trap in, unwind and drop modules, against threads that only look up. Traps go through the signal
+/// handler, which reads the registry while others replace it.
 #[test]
 fn threads_register_and_unregister_while_others_look_up() {
     const LOADERS: usize = 3;

@@ -3,12 +3,12 @@
 use crate::{IMPORTS, Import, MODULE, Ty, WasiCtx};
 use heapwright::{Caller, Extern, FuncType, Linker, Result, Val, ValType};
 
-/// Defines every function of preview 1 under `wasi_snapshot_preview1`. `context` finds the context in the store's data. The guest's
-/// memory is its export `memory`; without one, every pointer that it passes is out of bounds.
+/// Defines every function of preview 1 under `wasi_snapshot_preview1`. `context` finds the context in the store's data.
+/// The guest's memory is its export `memory`; without one, every pointer that it passes is out of bounds.
 ///
-/// A guest that ends itself makes the call that runs it fail with an [`Exit`](crate::Exit) (also with code 0): look for it with
-/// `error.downcast_ref::<Exit>()`. Buffered output should be sent by [`WasiCtx::flush`] when the call has ended, whatever way it did;
-/// dropping the context sends it too.
+/// A guest that ends itself makes the call that runs it fail with an [`Exit`](crate::Exit) (also with code 0): look for
+/// it with `error.downcast_ref::<Exit>()`. Buffered output should be sent by [`WasiCtx::flush`] when the call has
+/// ended, whatever way it did; dropping the context sends it too.
 ///
 /// # Errors
 ///

@@ -11,8 +11,8 @@ pub enum Dialect {
     /// The specification's, and only those.
     #[default]
     Specification,
-    /// Those of other engines too, for the same traps. They call a segment that does not fit a link error, word link errors in
-    /// their own way, and import from a module by the name that the script gave it.
+    /// Those of other engines too, for the same traps. They call a segment that does not fit a link error, word link
+    /// errors in their own way, and import from a module by the name that the script gave it.
     OtherEngines,
 }
 
@@ -44,8 +44,8 @@ impl Dialect {
             || self.is_foreign() && other_words(trap.code()).iter().any(|words| says(words, expected))
     }
 
-    /// Whether a link error is the one that a script expects. The specification knows two; what other engines say in detail is taken
-    /// for whichever came.
+    /// Whether a link error is the one that a script expects. The specification knows two; what other engines say in
+    /// detail is taken for whichever came.
     pub(crate) fn is_link_error(self, error: &LinkError, expected: &str) -> bool {
         let known = ["unknown import", "incompatible import type"].iter().any(|words| says(words, expected));
         says(&error.to_string(), expected) || self.is_foreign() && !known

@@ -17,23 +17,23 @@
 //!
 //! # What counts
 //!
-//! Each directive is counted once, in one of four places of the [`Summary`]: it *passed*, it *failed*, it was *skipped* (with a
-//! reason), or it was *validator only*: an `assert_invalid` or `assert_malformed` that passed. Those say much of the
-//! validator and the text parser and nothing of the engine, so they do not swell the number of passes.
+//! Each directive is counted once, in one of four places of the [`Summary`]: it *passed*, it *failed*, it was *skipped*
+//! (with a reason), or it was *validator only*: an `assert_invalid` or `assert_malformed` that passed. Those say much
+//! of the validator and the text parser and nothing of the engine, so they do not swell the number of passes.
 //!
-//! A failed directive does not end a script. When a module fails, the directives that need its instance fail too. When the engine panics, that
-//! directive fails, and so does every later one that would touch the store.
+//! A failed directive does not end a script. When a module fails, the directives that need its instance fail too. When
+//! the engine panics, that directive fails, and so does every later one that would touch the store.
 //!
 //! # What scripts can import
 //!
-//! The specification's `spectest` (its functions, globals, memory and two tables) and, from module `wasmtime`, a function `gc` that
-//! forces a collection.
+//! The specification's `spectest` (its functions, globals, memory and two tables) and, from module `wasmtime`, a
+//! function `gc` that forces a collection.
 //!
 //! # Messages
 //!
-//! The message of `assert_trap`, `assert_exhaustion` and `assert_unlinkable` is compared: one of the expected and the actual text
-//! has to begin with the other. With [`Dialect::OtherEngines`], what other engines say of the same traps is accepted too. The messages of `assert_invalid` and `assert_malformed` are not: the specification leaves them
-//! open.
+//! The message of `assert_trap`, `assert_exhaustion` and `assert_unlinkable` is compared: one of the expected and the
+//! actual text has to begin with the other. With [`Dialect::OtherEngines`], what other engines say of the same traps is
+//! accepted too. The messages of `assert_invalid` and `assert_malformed` are not: the specification leaves them open.
 
 #![forbid(unsafe_code)]
 

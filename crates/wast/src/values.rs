@@ -9,7 +9,8 @@ use wast::core::WastArgCore;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HostValue(pub(crate) u32);
 
-/// The value of an argument. `ty` is the parameter's type: a null takes its hierarchy from there when the script names a type by index.
+/// The value of an argument. `ty` is the parameter's type: a null takes its hierarchy from there when the script names
+/// a type by index.
 pub(crate) fn argument(store: &mut impl AsContextMut, arg: &WastArg<'_>, ty: &ValType) -> Result<Val, String> {
     let WastArg::Core(arg) = arg else {
         return Err("values of the component model are not supported".to_owned());
@@ -34,7 +35,8 @@ pub(crate) fn argument(store: &mut impl AsContextMut, arg: &WastArg<'_>, ty: &Va
     })
 }
 
-/// The null of an abstract heap type's hierarchy; `None` for types named by index, and for those of proposals that the engine has not.
+/// The null of an abstract heap type's hierarchy; `None` for types named by index, and for those of proposals that the
+/// engine has not.
 pub(crate) fn abstract_null(heap: &wast::core::HeapType<'_>) -> Option<Val> {
     use wast::core::AbstractHeapType as A;
     let wast::core::HeapType::Abstract { shared: false, ty } = heap else { return None };

@@ -1,5 +1,6 @@
-//! Collectors that are registered nowhere, the one of the book's chapter and one with free lists, run the specification's scripts for
-//! garbage collection at zeal 1: neither compiler nor vm nor API knows them. Without zeal, too, for then compiled code takes cells by itself.
+//! Collectors that are registered nowhere, the one of the book's chapter and one with free lists, run the
+//! specification's scripts for garbage collection at zeal 1: neither compiler nor vm nor API knows them. Without zeal,
+//! too, for then compiled code takes cells by itself.
 
 use heapwright::{Collector, Registration};
 use heapwright_fuzzing::samples::{cell_sweep, mark_sweep};

@@ -1,8 +1,8 @@
-//! Our own scripts, `tests/scripts/**/*.wast`, and a few that are too long to be written down: one test for each script, collector, zeal and
-//! way of trapping.
+//! Our own scripts, `tests/scripts/**/*.wast`, and a few that are too long to be written down: one test for each
+//! script, collector, zeal and way of trapping.
 //!
-//! Tests are named like `scripts/gc/array-copy-overlap.wast [drc zeal1]`, so `cargo test --test scripts gc/array` selects. What the
-//! scripts expect follows from the specification alone.
+//! Tests are named like `scripts/gc/array-copy-overlap.wast [drc zeal1]`, so `cargo test --test scripts gc/array`
+//! selects. What the scripts expect follows from the specification alone.
 
 use heapwright::{Collector, SizingPolicy};
 use heapwright_wast::{Options, run_script};
@@ -10,7 +10,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The heap may grow to this size. Scripts that exhaust it expect it to be no larger than that; all others need less, even when nothing is freed.
+/// The heap may grow to this size. Scripts that exhaust it expect it to be no larger than that; all others need less,
+/// even when nothing is freed.
 const MAX_HEAP: u64 = 64 << 20;
 
 /// How many failures of a script are shown.
@@ -57,8 +58,8 @@ fn find(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// A function in which `count` references are live at once, over as many allocations, in straight code and over a loop: more than a
-/// compiler may treat each for itself at each allocation.
+/// A function in which `count` references are live at once, over as many allocations, in straight code and over a loop:
+/// more than a compiler may treat each for itself at each allocation.
 fn many_live_references(count: u32) -> String {
     let mut text = String::from(
         "(module (import \"wasmtime\" \"gc\" (func $gc)) (type $box (struct (field i32))) (type $refs (array (ref $box)))\n\

@@ -1,12 +1,12 @@
-//! Instances of a small GC module made, called once and dropped, per second: Heapwright and Wasmtime, on demand and pooled, taken
-//! alternately in one process.
+//! Instances of a small GC module made, called once and dropped, per second: Heapwright and Wasmtime, on demand and
+//! pooled, taken alternately in one process.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/peers/Cargo.toml -p heapwright-peer-instantiations [-- ROUNDS [COUNT]]
 //! ```
 //!
-//! Each of ROUNDS rounds makes COUNT stores with one instance each under every contender in turn; medians are printed, and ratios to the first
-//! line. All use their copying collector. Keep-resident sizes are the same on both sides.
+//! Each of ROUNDS rounds makes COUNT stores with one instance each under every contender in turn; medians are printed,
+//! and ratios to the first line. All use their copying collector. Keep-resident sizes are the same on both sides.
 
 use anyhow::{Result, anyhow};
 use std::time::Instant;

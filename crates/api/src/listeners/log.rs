@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 /// [0.013s][info][gc,heap] Heap resized 8192K->16M
 /// ```
 ///
-/// `Young` is a collection that traced a part of the heap, `Full` one that traced all of it. Numbers are bytes in use before and after, and
-/// in parentheses the heap's capacity when the collection began. A [detailed](GcLog::detailed) log has lines for what the collection
-/// did, and for compilations and instantiations:
+/// `Young` is a collection that traced a part of the heap, `Full` one that traced all of it. Numbers are bytes in use
+/// before and after, and in parentheses the heap's capacity when the collection began. A [detailed](GcLog::detailed)
+/// log has lines for what the collection did, and for compilations and instantiations:
 ///
 /// ```text
 /// [0.012s][debug][gc,phases] GC(3) roots 0.011ms, remembered set 0.004ms, trace 0.195ms

@@ -1,6 +1,6 @@
 //! Listeners of events: a log, a timeline, a recorder of figures. Give one, or several behind [`Fanout`], to
-//! [`Config::event_sink`](crate::Config::event_sink) or [`Store::set_event_sink`](crate::Store::set_event_sink). Without a listener
-//! events are not even built.
+//! [`Config::event_sink`](crate::Config::event_sink) or [`Store::set_event_sink`](crate::Store::set_event_sink).
+//! Without a listener events are not even built.
 //!
 //! ```
 //! use heapwright::listeners::{Fanout, GcLog, Recorder};

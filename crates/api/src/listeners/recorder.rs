@@ -10,8 +10,8 @@ const LONGEST_PAUSE: u64 = 3_600_000_000_000;
 /// Width of the first class of the pauses' histogram, in nanoseconds; each following class ends at twice the time.
 const FIRST_CLASS: u64 = 1000;
 
-/// Records pauses, phases, sizes and compilations. Clones share what they record, so that one can be given to an engine or a store and
-/// another be read.
+/// Records pauses, phases, sizes and compilations. Clones share what they record, so that one can be given to an engine
+/// or a store and another be read.
 #[derive(Clone, Debug)]
 pub struct Recorder(Arc<Mutex<State>>);
 

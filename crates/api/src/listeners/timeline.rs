@@ -7,8 +7,9 @@ use std::io::Write;
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-/// Writes events as one JSON array: collections as slices with their phases in them and with what they did, compilations and
-/// instantiations as slices, bytes in use and capacity as counters, slow allocations as instants. Each thread has a track.
+/// Writes events as one JSON array: collections as slices with their phases in them and with what they did,
+/// compilations and instantiations as slices, bytes in use and capacity as counters, slow allocations as instants. Each
+/// thread has a track.
 #[derive(Debug)]
 pub struct Timeline<W: Write> {
     out: W,
@@ -19,7 +20,8 @@ pub struct Timeline<W: Write> {
 }
 
 impl<W: Write + Send> Timeline<W> {
-    /// A timeline that is written to `out` and completed when it is dropped; its time begins now. Errors of writing are ignored.
+    /// A timeline that is written to `out` and completed when it is dropped; its time begins now. Errors of writing are
+    /// ignored.
     pub fn new(out: W) -> Timeline<W> {
         let mut timeline = Timeline { out, start: Instant::now(), first: true, threads: Vec::new() };
         timeline.write(json!({ "name": "process_name", "ph": "M", "pid": 1, "args": { "name": "heapwright" } }));

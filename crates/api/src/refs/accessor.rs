@@ -96,7 +96,8 @@ impl FieldAccessor {
     ///
     /// # Errors
     ///
-    /// [`GcError::ImmutableField`], [`GcError::PackedRange`], [`GcError::TypeMismatch`] of the value; as [`get`](Self::get).
+    /// [`GcError::ImmutableField`], [`GcError::PackedRange`], [`GcError::TypeMismatch`] of the value; as
+    /// [`get`](Self::get).
     pub fn set(&self, mut store: impl AsContextMut, object: &Rooted<StructRef>, value: Val) -> Result<()> {
         let mut store = store.as_context_mut();
         let store = store.opaque();
@@ -171,7 +172,8 @@ impl ArrayAccessor {
     ///
     /// # Errors
     ///
-    /// [`GcError::ImmutableElements`], [`GcError::PackedRange`], [`GcError::TypeMismatch`] of the value; as [`get`](Self::get).
+    /// [`GcError::ImmutableElements`], [`GcError::PackedRange`], [`GcError::TypeMismatch`] of the value; as
+    /// [`get`](Self::get).
     pub fn set(&self, mut store: impl AsContextMut, array: &Rooted<ArrayRef>, index: u32, value: Val) -> Result<()> {
         let mut store = store.as_context_mut();
         let store = store.opaque();

@@ -168,12 +168,13 @@ impl ArrayRef {
         Ok(store.root(r))
     }
 
-    /// Copies `count` elements from `source` at `source_start` to `target` at `target_start`: `array.copy`. The ranges may overlap.
+    /// Copies `count` elements from `source` at `source_start` to `target` at `target_start`: `array.copy`. The ranges
+    /// may overlap.
     ///
     /// # Errors
     ///
-    /// [`GcError::OutOfBounds`], [`GcError::ImmutableElements`] of the target, [`GcError::TypeMismatch`] when the source's
-    /// elements do not belong to the target's element type; [`GcError::DeadRoot`], [`GcError::WrongStore`],
+    /// [`GcError::OutOfBounds`], [`GcError::ImmutableElements`] of the target, [`GcError::TypeMismatch`] when the
+    /// source's elements do not belong to the target's element type; [`GcError::DeadRoot`], [`GcError::WrongStore`],
     /// [`GcError::Corrupted`].
     pub fn copy(
         mut store: impl AsContextMut,
@@ -257,8 +258,8 @@ impl Rooted<ArrayRef> {
     ///
     /// # Errors
     ///
-    /// [`GcError::OutOfBounds`], [`GcError::ImmutableElements`], [`GcError::TypeMismatch`], [`GcError::PackedRange`]; as
-    /// [`ty`](Self::ty).
+    /// [`GcError::OutOfBounds`], [`GcError::ImmutableElements`], [`GcError::TypeMismatch`], [`GcError::PackedRange`];
+    /// as [`ty`](Self::ty).
     pub fn set(&self, mut store: impl AsContextMut, index: u32, value: Val) -> Result<()> {
         let mut store = store.as_context_mut();
         let store = store.opaque();

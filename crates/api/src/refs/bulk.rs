@@ -7,8 +7,8 @@ use crate::store::StoreOpaque;
 use crate::{ArrayAllocator, ArrayRef, AsContextMut, Result, Rooted, V128};
 use heapwright_gc_heap::{self as gc, GcRef, StorageType, ValType};
 
-/// A Rust type that stands for the elements of a numeric array or for a numeric field: `i8` and `u8` for `i8`, `i16` and `u16` for
-/// `i16`, and so on to `u64`; `f32`, `f64`; [`V128`].
+/// A Rust type that stands for the elements of a numeric array or for a numeric field: `i8` and `u8` for `i8`, `i16`
+/// and `u16` for `i16`, and so on to `u64`; `f32`, `f64`; [`V128`].
 pub trait Scalar: Copy + Default + Send + Sync + sealed::Sealed + 'static {}
 
 pub(super) mod sealed {

@@ -8,8 +8,8 @@ use heapwright_gc_heap::{self as gc, BadReference};
 use std::any::Any;
 
 impl ExternRef {
-    /// Wraps a host value. It is dropped when the guest and the host hold no reference to it any more and a collection has found
-    /// out. May collect.
+    /// Wraps a host value. It is dropped when the guest and the host hold no reference to it any more and a collection
+    /// has found out. May collect.
     ///
     /// # Errors
     ///

@@ -1,9 +1,10 @@
 //! Identity of objects, for hashing.
 //!
-//! An object's address is no identity: a collection may move the object and give the address to another. An [`Identity`] instead is a
-//! number that the store gives to an object when it is first asked for, and it holds a root: the number stays the object's as long as any
-//! copy of the identity lives, and so does the object. The store's table from addresses to identities is only a way to find
-//! the number again; it is made anew from the roots after each collection. Dropped identities leave it then, too.
+//! An object's address is no identity: a collection may move the object and give the address to another. An
+//! [`Identity`] instead is a number that the store gives to an object when it is first asked for, and it holds a root:
+//! the number stays the object's as long as any copy of the identity lives, and so does the object. The store's table
+//! from addresses to identities is only a way to find the number again; it is made anew from the roots after each
+//! collection. Dropped identities leave it then, too.
 
 use crate::store::{StoreId, StoreOpaque};
 use crate::{AsContextMut, OwnedRooted, Result, Rooted};
@@ -13,8 +14,9 @@ use std::any::Any;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Weak};
 
-/// Which object a reference names: a key for hash maps. Two identities are equal when they were taken from references to the same
-/// object of the same store, or to equal i31s; type and kind of the reference do not matter. It keeps its object alive.
+/// Which object a reference names: a key for hash maps. Two identities are equal when they were taken from references
+/// to the same object of the same store, or to equal i31s; type and kind of the reference do not matter. It keeps its
+/// object alive.
 ///
 /// ```
 /// # use heapwright::{Engine, ExternRef, Store};
@@ -32,8 +34,8 @@ use std::sync::{Arc, Weak};
 pub struct Identity {
     store: StoreId,
     number: Number,
-    /// Keeps the object alive; none for an i31. A [`Named`], which nobody looks into through here: what equality and hash are made of
-    /// never changes.
+    /// Keeps the object alive; none for an i31. A [`Named`], which nobody looks into through here: what equality and
+    /// hash are made of never changes.
     _keep: Option<Arc<dyn Any + Send + Sync>>,
 }
 

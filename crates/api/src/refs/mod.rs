@@ -1,8 +1,8 @@
 //! GC references: what can be done with the values behind roots.
 //!
-//! What this module guarantees: a root of another store or of a scope that has ended, a value of another type, an index out of range,
-//! a write to what is immutable are [`GcError`]s; nothing here panics, and each reference written passes the collector's barrier
-//! program. What an object's type says is validated, for the heap is not trusted.
+//! What this module guarantees: a root of another store or of a scope that has ended, a value of another type, an index
+//! out of range, a write to what is immutable are [`GcError`]s; nothing here panics, and each reference written passes
+//! the collector's barrier program. What an object's type says is validated, for the heap is not trusted.
 
 mod accessor;
 mod arrays;
@@ -144,8 +144,8 @@ impl EqRef {
 macro_rules! queries {
     ($($marker:ident),*) => {$(
         impl Rooted<$marker> {
-            /// The most precise type of the reference: `i31`, the defined type of a struct or array, `any` for a host value that
-            /// became an internal reference.
+            /// The most precise type of the reference: `i31`, the defined type of a struct or array, `any` for a host
+            /// value that became an internal reference.
             ///
             /// # Errors
             ///
@@ -163,7 +163,8 @@ macro_rules! queries {
                 })
             }
 
-            /// Whether the reference belongs to a heap type: `ref.test`. A type of another hierarchy has none of these references.
+            /// Whether the reference belongs to a heap type: `ref.test`. A type of another hierarchy has none of these
+            /// references.
             ///
             /// # Errors
             ///

@@ -50,8 +50,9 @@ impl ArrayRef {
     ///
     /// # Errors
     ///
-    /// [`GcError::Encoding`] when a character does not exist in Latin-1, with its offset in bytes; [`GcError::TypeMismatch`] when
-    /// the array type's elements are not those of the encoding; as [`from_slice`](Self::from_slice).
+    /// [`GcError::Encoding`] when a character does not exist in Latin-1, with its offset in bytes;
+    /// [`GcError::TypeMismatch`] when the array type's elements are not those of the encoding; as
+    /// [`from_slice`](Self::from_slice).
     pub fn new_string(
         store: impl AsContextMut,
         allocator: &impl ArrayAllocator,
@@ -81,8 +82,8 @@ impl Rooted<ArrayRef> {
     ///
     /// # Errors
     ///
-    /// [`GcError::Encoding`] when the elements are no text in this encoding (bytes that are not UTF-8, half a surrogate pair), with the
-    /// index within the range of the first that is not; as [`copy_to_slice`](Self::copy_to_slice).
+    /// [`GcError::Encoding`] when the elements are no text in this encoding (bytes that are not UTF-8, half a surrogate
+    /// pair), with the index within the range of the first that is not; as [`copy_to_slice`](Self::copy_to_slice).
     pub fn read_string_in(
         &self,
         mut store: impl AsContextMut,

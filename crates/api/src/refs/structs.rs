@@ -90,7 +90,8 @@ impl StructRef {
     /// # Errors
     ///
     /// [`GcError::ValueCount`], [`GcError::TypeMismatch`] and [`GcError::PackedRange`] for the values;
-    /// [`GcError::WrongEngine`] or [`GcError::WrongStore`] for the type; [`GcHeapOutOfMemory`](crate::GcHeapOutOfMemory).
+    /// [`GcError::WrongEngine`] or [`GcError::WrongStore`] for the type;
+    /// [`GcHeapOutOfMemory`](crate::GcHeapOutOfMemory).
     pub fn new(
         mut store: impl AsContextMut,
         allocator: &impl StructAllocator,
@@ -141,8 +142,8 @@ impl Rooted<StructRef> {
         Ok(store.shape_of_struct(r)?.ty(&store.engine))
     }
 
-    /// Reads a field; packed fields are zero-extended. For many structs of one type, a [`FieldAccessor`](crate::FieldAccessor)
-    /// is faster.
+    /// Reads a field; packed fields are zero-extended. For many structs of one type, a
+    /// [`FieldAccessor`](crate::FieldAccessor) is faster.
     ///
     /// # Errors
     ///

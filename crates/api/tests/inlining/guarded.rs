@@ -191,7 +191,8 @@ fn functions_of_other_instances_are_no_candidates() -> Result<()> {
     Ok(())
 }
 
-/// Many functions of one type, so that nothing can be guessed. One call is through a table, one through a field that changes.
+/// Many functions of one type, so that nothing can be guessed. One call is through a table, one through a field that
+/// changes.
 const CALLBACKS: &str = r#"(module
   (rec (type $f (func (param i32) (result i32))) (type $box (struct (field (mut (ref null $f))))))
   (table $t 8 (ref null $f))

@@ -361,7 +361,8 @@ fn backtraces_have_the_frames_of_calls() -> Result<()> {
     Ok(())
 }
 
-/// Each function calls the next and itself: what is inlined changes how far the stack reaches, not what happens at its end.
+/// Each function calls the next and itself: what is inlined changes how far the stack reaches, not what happens at its
+/// end.
 #[test]
 fn the_stack_ends_as_it_does() -> Result<()> {
     let text = r#"(module

@@ -6,18 +6,20 @@ use std::path::PathBuf;
 
 /// Measure programs under collectors and engines, side by side.
 ///
-/// Each run is a process of its own, and engines take turns, so that whatever disturbs the machine disturbs all. Results are compared
-/// between engines, and a program's output with FILE.expected where that exists. A PROGRAM is one of these:
+/// Each run is a process of its own, and engines take turns, so that whatever disturbs the machine disturbs all.
+/// Results are compared between engines, and a program's output with FILE.expected where that exists. A PROGRAM is one
+/// of these:
 ///
-///  - FILE=N: a module that exports `run: [i32] -> [i32]`; it is called with N several times in one process. In the text format a comment
-///    `;; bench: n=N` says what N is if it is not given;
+///  - FILE=N: a module that exports `run: [i32] -> [i32]`; it is called with N several times in one process. In the
+///    text format a comment `;; bench: n=N` says what N is if it is not given;
 ///
 ///  - FILE: a WASI command, which runs once in each process;
 ///
 ///  - the name of a built-in program, perhaps with =N (see --list). Without any, all of those.
 ///
-/// Peers are looked for on the machine: `node`, version 22 or newer, on the PATH or where HEAPWRIGHT_NODE says; `wasmtime` as built in
-/// benches/peers or where HEAPWRIGHT_WASMTIME_PEER says. One that is absent is named and skipped.
+/// Peers are looked for on the machine: `node`, version 22 or newer, on the PATH or where HEAPWRIGHT_NODE says;
+/// `wasmtime` as built in benches/peers or where HEAPWRIGHT_WASMTIME_PEER says. One that is absent is named and
+/// skipped.
 ///
 /// The exit code is 1 if a result is wrong or a collector of Heapwright fails, 130 after an interrupt.
 #[derive(Debug, Args)]
@@ -51,7 +53,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) timeout: u64,
 
-    /// Only compile, everything and ahead; V8 as it does by itself and, apart, optimising everything at once. Modules need no `run`
+    /// Only compile, everything and ahead; V8 as it does by itself and, apart, optimising everything at once. Modules
+    /// need no `run`
     #[arg(long)]
     pub(crate) compile: bool,
 

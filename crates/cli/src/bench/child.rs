@@ -43,7 +43,8 @@ fn measure(args: &ChildArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Calls `run` several times. A full heap, which comes to collectors that free nothing, is followed by a fresh store. Gives the largest heap.
+/// Calls `run` several times. A full heap, which comes to collectors that free nothing, is followed by a fresh store.
+/// Gives the largest heap.
 fn calls(args: &ChildArgs, report: &mut Writer, engine: &Engine, module: &Module, n: i32) -> Result<u64, Failure> {
     let budget = Duration::from_millis(args.millis);
     let (began, mut made, mut fresh, mut heap) = (Instant::now(), 0, true, 0);

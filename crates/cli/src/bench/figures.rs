@@ -10,8 +10,8 @@ pub(super) struct Figures {
     pub(super) compile_ms: Option<f64>,
     /// The first call of a process: median over the processes.
     pub(super) first_ms: Option<f64>,
-    /// Steady state: the later half of each process's calls. A program that runs once a process has only first calls. Where only compilation is measured,
-    /// this is the time that it takes.
+    /// Steady state: the later half of each process's calls. A program that runs once a process has only first calls.
+    /// Where only compilation is measured, this is the time that it takes.
     pub(super) steady: Vec<f64>,
     /// Mean time of the collector in a steady call, median over the processes; absent if the engine does not say.
     pub(super) gc_ms: Option<f64>,

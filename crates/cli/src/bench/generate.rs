@@ -8,8 +8,8 @@ const ALLOCATIONS: usize = 5_600;
 /// Locals that hold objects which live long: so many references are live at each allocation.
 const KEPT: usize = 64;
 
-/// The module in the binary format. Its function `build` makes a list of objects, each of which refers to the one before and to one of those that are
-/// kept, and gives the sum of what some of them hold.
+/// The module in the binary format. Its function `build` makes a list of objects, each of which refers to the one
+/// before and to one of those that are kept, and gives the sum of what some of them hold.
 pub(super) fn huge_function() -> Vec<u8> {
     let mut body = String::new();
     for i in 0..ALLOCATIONS {

@@ -8,7 +8,8 @@ pub(super) fn lines(measured: &Measured) -> String {
     measured.rows.iter().map(|row| format!("{}\n", line(&measured.name, row))).collect()
 }
 
-/// Times in milliseconds, null where there is none. After the keys that every row has come those that only some engines give.
+/// Times in milliseconds, null where there is none. After the keys that every row has come those that only some engines
+/// give.
 fn line(program: &str, row: &Row) -> Value {
     let figures = row.figures().cloned().unwrap_or_default();
     json!({

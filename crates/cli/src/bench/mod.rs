@@ -1,8 +1,8 @@
 //! `heapwright bench`: programs under collectors and engines, side by side.
 //!
-//! `programs` says what is measured and `engines` by whom; `measure` lets them take turns, a process (`process`) each time, and compares
-//! what they compute; `figures` draws medians from what the processes report (`protocol`); `table` and `json` write them down. `child` is
-//! our own engine's side of the protocol.
+//! `programs` says what is measured and `engines` by whom; `measure` lets them take turns, a process (`process`) each
+//! time, and compares what they compute; `figures` draws medians from what the processes report (`protocol`); `table`
+//! and `json` write them down. `child` is our own engine's side of the protocol.
 
 pub(crate) mod args;
 pub(crate) mod child;

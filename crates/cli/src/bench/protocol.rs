@@ -1,11 +1,13 @@
 //! What a measured process is asked and what it reports, the same for every engine.
 //!
-//! It is started with `--module FILE --report FILE` and one of `--call N --calls C --millis M` (instantiate, call the export `run` with N; at
-//! most C more times, and after three more not when M milliseconds have gone), `--command` (run a WASI program once), or neither (only
-//! compile); and with `--collector NAME` if the engine has several. To the report it writes JSON, an object a line:
+//! It is started with `--module FILE --report FILE` and one of `--call N --calls C --millis M` (instantiate, call the
+//! export `run` with N; at most C more times, and after three more not when M milliseconds have gone), `--command` (run
+//! a WASI program once), or neither (only compile); and with `--collector NAME` if the engine has several. To the
+//! report it writes JSON, an object a line:
 //!
 //! - `{"compile_ms", "code_bytes"}` once;
-//! - `{"call_ms", "gc_ms", "result"}` for each call, `gc_ms` null where the engine does not say; for a program, `result` is its exit code;
+//! - `{"call_ms", "gc_ms", "result"}` for each call, `gc_ms` null where the engine does not say; for a program,
+//!   `result` is its exit code;
 //! - `{"restarted": true}` when the heap was full and the next call has a fresh one;
 //! - `{"peak_rss_kib", "heap_kib"}` at the end.
 //!

@@ -5,7 +5,8 @@ use super::measure::{Measured, Row};
 use crate::output::columns;
 use std::fmt::Write;
 
-/// A program's table. Ratios are to the best of our collectors, or to the first row that has a figure when none of ours is there.
+/// A program's table. Ratios are to the best of our collectors, or to the first row that has a figure when none of ours
+/// is there.
 pub(super) fn of_program(measured: &Measured) -> String {
     let base = base(&measured.rows);
     let commands = measured.rows.iter().any(|row| row.figures().is_some_and(|f| f.output_ms.is_some()));

@@ -41,8 +41,8 @@ impl Dialect {
     }
 }
 
-/// The lines of a function's code, each with what stands beside it: the references that the frame holds at a call, the trap of an
-/// instruction, the function that is called.
+/// The lines of a function's code, each with what stands beside it: the references that the frame holds at a call, the
+/// trap of an instruction, the function that is called.
 pub(super) fn lines(listing: &FunctionListing, dialect: Dialect) -> Vec<Value> {
     let instructions = match dialect {
         Dialect::X64 => x64(&listing.code),

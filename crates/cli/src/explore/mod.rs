@@ -1,7 +1,7 @@
 //! `heapwright explore`: one page with Wasm, CLIF and machine code of each function side by side.
 //!
-//! The page is `page.html` with a JSON document in it; everything that depends on the module stands in the document. Lines know
-//! the offset of the Wasm instruction that they belong to, and the page links those with the same offset.
+//! The page is `page.html` with a JSON document in it; everything that depends on the module stands in the document.
+//! Lines know the offset of the Wasm instruction that they belong to, and the page links those with the same offset.
 
 mod code;
 mod wasm;

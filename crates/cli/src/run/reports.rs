@@ -1,6 +1,7 @@
 //! Where reports about a run go: listeners of events, and the files that they write.
 //!
-//! A file that cannot be written is found before the program runs, as far as that is possible, and is otherwise a failure at its end.
+//! A file that cannot be written is found before the program runs, as far as that is possible, and is otherwise a
+//! failure at its end.
 
 use crate::args::{LogLevel, RunArgs};
 use crate::failure::Failure;
@@ -87,7 +88,8 @@ impl Write for Noted {
     }
 }
 
-/// The file of `--record-calls`. What is in it stays until the program has ended: it may be the profile that this run uses.
+/// The file of `--record-calls`. What is in it stays until the program has ended: it may be the profile that this run
+/// uses.
 pub(super) struct CallFile {
     path: PathBuf,
     file: File,

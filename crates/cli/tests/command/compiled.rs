@@ -124,7 +124,8 @@ fn calls_are_recorded_for_the_next_compilation() {
     here.heapwright(["run", "--call-profile", "none.calls", "a.wat"]).fails(2, &["none.calls"]);
 }
 
-/// Processes that run at the same time, each with a function of its own: what they have compiled is all there afterwards.
+/// Processes that run at the same time, each with a function of its own: what they have compiled is all there
+/// afterwards.
 #[test]
 fn processes_add_to_the_cache_together() {
     const PROCESSES: usize = 6;

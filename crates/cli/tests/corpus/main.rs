@@ -1,9 +1,9 @@
 //! The program corpus under every collector: output and exit code.
 //!
-//! `benches/corpus` has modules `NAME.wasm` with their standard output in `NAME.expected`; a module without one of its own, `NAME_VARIANT.wasm`,
-//! prints what `NAME.expected` says. Each runs as it is; with a collection now and then at a moment that no collector would choose, and the heap verified
-//! after it; and once without the optimiser and with explicit checks. Modules without expected output need a host that we are not: they are
-//! compiled, and fail to link.
+//! `benches/corpus` has modules `NAME.wasm` with their standard output in `NAME.expected`; a module without one of its
+//! own, `NAME_VARIANT.wasm`, prints what `NAME.expected` says. Each runs as it is; with a collection now and then at a
+//! moment that no collector would choose, and the heap verified after it; and once without the optimiser and with
+//! explicit checks. Modules without expected output need a host that we are not: they are compiled, and fail to link.
 
 use heapwright::Collector;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -84,8 +84,8 @@ fn zeal(name: &str) -> &'static str {
     }
 }
 
-/// Whether the interpreter runs the module under this collector. Without optimisation of our own code it takes its time, so the long
-/// ones are left to release builds.
+/// Whether the interpreter runs the module under this collector. Without optimisation of our own code it takes its
+/// time, so the long ones are left to release builds.
 fn interpreted(name: &str, collector: Collector) -> bool {
     let short = name.rsplit('/').next().is_some_and(|name| name.starts_with("hello"));
     short || !cfg!(debug_assertions) || collector == Collector::default() && !name.contains("alloc")

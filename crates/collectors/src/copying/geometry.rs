@@ -23,8 +23,8 @@ pub(super) fn space_end(base: u32, top: u32, start: u32) -> u32 {
     by_gap_below.max(by_gap_above) & !7
 }
 
-/// The gap to copy into when `[start, cursor)` is in use: room for all of it. `None` cannot happen for a cursor inside a
-/// space that [`space_end`] has bounded.
+/// The gap to copy into when `[start, cursor)` is in use: room for all of it. `None` cannot happen for a cursor inside
+/// a space that [`space_end`] has bounded.
 pub(super) fn to_space(base: u32, top: u32, start: u32, cursor: u32) -> Option<(u32, u32)> {
     let used = cursor.checked_sub(start)?;
     if start.checked_sub(base)? >= used && start > base {

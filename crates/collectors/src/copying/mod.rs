@@ -21,8 +21,9 @@
 //!   of to-space, every object ends inside its space: else the heap is corrupted.
 //!
 //! **Citations.** Cheney's traversal in Fenichel and Yochelson's semi-spaces. Departures: the spaces are not fixed
-//! halves but are laid out anew at each collection, because the heap's capacity may have grown. Large arrays are copied like everything else: there is no large-object space yet, so
-//! an object must fit a semi-space and surviving large arrays cost a copy at each collection.
+//! halves but are laid out anew at each collection, because the heap's capacity may have grown. Large arrays are copied
+//! like everything else: there is no large-object space yet, so an object must fit a semi-space and surviving large
+//! arrays cost a copy at each collection.
 
 mod evacuate;
 mod geometry;

@@ -1,8 +1,8 @@
 //! The collector checks its own invariants.
 //!
-//! Between collections that is the sets, the previous roots and the log. Right after a collection, when nothing was allocated
-//! or logged yet, all counts must also be exact, and they are recomputed by a walk over the live ranges: objects stand
-//! in them one behind the other.
+//! Between collections that is the sets, the previous roots and the log. Right after a collection, when nothing was
+//! allocated or logged yet, all counts must also be exact, and they are recomputed by a walk over the live ranges:
+//! objects stand in them one behind the other.
 
 use super::count::{COUNT_OFFSET, LOGGED, is_stuck, is_zero, references};
 use super::log::Log;

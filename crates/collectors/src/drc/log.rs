@@ -2,8 +2,8 @@
 //!
 //! A coalescing collector does not follow each store. It needs, for every slot that changed, the value that the last
 //! collection counted and the value that the next one finds; what stood there in between cancels out. So before the
-//! first store into an object its references are copied here (they lose one count at the next collection), the object is
-//! noted (what it then holds gains one count), and its LOGGED bit lets further stores pass.
+//! first store into an object its references are copied here (they lose one count at the next collection), the object
+//! is noted (what it then holds gains one count), and its LOGGED bit lets further stores pass.
 //!
 //! A large array is logged in chunks of [`CHUNK`] bytes instead, so that one store into a table of a million elements
 //! does not copy it all. LOGGED then stays clear and stores keep coming here, where a set of chunk addresses tells what
@@ -91,8 +91,8 @@ impl Log {
         self.objects.is_empty() && self.arrays.is_empty() && self.ranges.is_empty() && self.old.is_empty()
     }
 
-    /// Logs what a store into `slot` of `object` is about to overwrite; without a slot, the whole object. The caller has
-    /// checked that `object` is in old allocated space.
+    /// Logs what a store into `slot` of `object` is about to overwrite; without a slot, the whole object. The caller
+    /// has checked that `object` is in old allocated space.
     pub(super) fn log(&mut self, place: &mut Place<'_>, object: u32, slot: Option<u32>) -> Result<(), HeapCorrupted> {
         let count_at = object.wrapping_add(COUNT_OFFSET);
         let word = place.memory.load_u32(count_at)?;

@@ -5,22 +5,22 @@
 //!
 //! - *Deferral* (Deutsch and Bobrow). References from stacks, globals and tables are not counted as they change. At a
 //!   collection each root counts once, and that count is taken back at the next one.
-//! - *Coalescing* (Levanoni and Petrank). Of all the values that a slot holds between two collections only the first and
-//!   the last matter. The barrier logs an object's old references before its first change and then lets stores
+//! - *Coalescing* (Levanoni and Petrank). Of all the values that a slot holds between two collections only the first
+//!   and the last matter. The barrier logs an object's old references before its first change and then lets stores
 //!   pass: a header bit, LOGGED, says which it is.
 //! - *Young objects are implicitly dead* (Shahriyar, Blackburn and Frampton). Most objects die before the first
-//!   collection, so an object is born with count 0 and with LOGGED set: initialising it and storing into it cost the test
-//!   of a bit, and if no root and no older object refers to it at the collection, its memory is free without having
-//!   been touched.
+//!   collection, so an object is born with count 0 and with LOGGED set: initialising it and storing into it cost the
+//!   test of a bit, and if no root and no older object refers to it at the collection, its memory is free without
+//!   having been touched.
 //!
 //! So a collection does: (1) count every root; (2) count what the logged slots hold now; (3) a young object that got
-//! its first count survives, and what it refers to is counted in turn; (4) take away the counts of the logged old values
-//! and of the previous roots; an object without counts is freed, and its references lose theirs. All memory that no
-//! surviving object occupies is free.
+//! its first count survives, and what it refers to is counted in turn; (4) take away the counts of the logged old
+//! values and of the previous roots; an object without counts is freed, and its references lose theirs. All memory that
+//! no surviving object occupies is free.
 //!
-//! Counting never frees a cycle. A *backup trace* from the roots recomputes all counts and forgets the logs. It runs when
-//! everything unreachable is to go ([`Cause::Explicit`], [`Cause::LastResort`]), and after a counting collection when what
-//! survived since the last trace is large enough to be worth it (`Drc::trace_is_due`).
+//! Counting never frees a cycle. A *backup trace* from the roots recomputes all counts and forgets the logs. It runs
+//! when everything unreachable is to go ([`Cause::Explicit`], [`Cause::LastResort`]), and after a counting collection
+//! when what survived since the last trace is large enough to be worth it (`Drc::trace_is_due`).
 //!
 //! **Invariants between collections.**
 //!
@@ -31,16 +31,17 @@
 //! - An old object with LOGGED clear has its references as they were counted, except for the slots of a large array
 //!   that are in the log.
 //!
-//! **Which stores can go without the barrier?** Those into a fresh object: it is born with LOGGED set, and no collection comes in
-//! between. A stored null or i31 still overwrites a reference whose count must fall. A second store into the same object would be safe if the first always set LOGGED;
-//! for a large array it logs one chunk only.
+//! **Which stores can go without the barrier?** Those into a fresh object: it is born with LOGGED set, and no
+//! collection comes in between. A stored null or i31 still overwrites a reference whose count must fall. A second store
+//! into the same object would be safe if the first always set LOGGED; for a large array it logs one chunk only.
 //!
-//! **Citations.** See [`SPEC`] for the publications. The departures that matter most: everything stops the world; counts have full width
-//! and stick only at their maximum; no zero count table; large arrays are logged in chunks; cycles are found by a whole trace, not by trial
-//! deletion; and nothing is copied, so free memory is known object by object, not line by line.
+//! **Citations.** See [`SPEC`] for the publications. The departures that matter most: everything stops the world;
+//! counts have full width and stick only at their maximum; no zero count table; large arrays are logged in chunks;
+//! cycles are found by a whole trace, not by trial deletion; and nothing is copied, so free memory is known object by
+//! object, not line by line.
 //!
-//! **Trade-offs.** Objects never move, so nothing fights fragmentation except the order of allocation: a large array may find
-//! no gap although enough memory is free. A bulk write logs a large array whole, once per epoch, because the
+//! **Trade-offs.** Objects never move, so nothing fights fragmentation except the order of allocation: a large array
+//! may find no gap although enough memory is free. A bulk write logs a large array whole, once per epoch, because the
 //! barrier program does not see how much will be written.
 
 mod audit;
@@ -311,11 +312,11 @@ impl Drc {
         self.space.young.clear();
     }
 
-    /// Whether cycles are worth looking for. What survived counting since the last trace is suspected; whether that is garbage
-    /// or the program just grows, only a trace can tell, so the last one's result is the guide.
+    /// Whether cycles are worth looking for. What survived counting since the last trace is suspected; whether that is
+    /// garbage or the program just grows, only a trace can tell, so the last one's result is the guide.
     ///
-    /// - A trace costs time in proportion to what lives, so it is due when the suspected bytes are a fixed share of that:
-    ///   half after a fruitful trace, three times as much after a fruitless one.
+    /// - A trace costs time in proportion to what lives, so it is due when the suspected bytes are a fixed share of
+    ///   that: half after a fruitful trace, three times as much after a fruitless one.
     /// - After a fruitful trace it is also due when less is free than suspected: better than to grow the heap.
     /// - A heap that cannot grow is traced before it fills up with cycles in ever shorter epochs.
     ///

@@ -4,11 +4,11 @@
 //! handed to the mutator since the last collection. Both are outside the heap, so there are no free-list links to
 //! forge, and neither freeing nor coalescing costs more than clearing bits.
 //!
-//! The search is next-fit, from the bottom after each collection, in passes over ever smaller gaps ([`GAPS`]). Opening a
-//! bump region costs a slow call, which a gap for a few objects does not earn back: such gaps stay unused until a
-//! neighbour dies, as in a mark-region heap the free part of an occupied line. Only after a collection of last resort every gap
-//! is taken. Objects too large for the inline path that do not fit the current region are placed by themselves, and
-//! the region stays open.
+//! The search is next-fit, from the bottom after each collection, in passes over ever smaller gaps ([`GAPS`]). Opening
+//! a bump region costs a slow call, which a gap for a few objects does not earn back: such gaps stay unused until a
+//! neighbour dies, as in a mark-region heap the free part of an occupied line. Only after a collection of last resort
+//! every gap is taken. Objects too large for the inline path that do not fit the current region are placed by
+//! themselves, and the region stays open.
 
 use super::extents::Extents;
 use crate::INLINE_LIMIT;
@@ -105,8 +105,8 @@ impl Space {
         Some(start)
     }
 
-    /// The next gap that has room for `size` bytes and is worth a region. When there is none the search stays where it is:
-    /// a smaller request may still find one.
+    /// The next gap that has room for `size` bytes and is worth a region. When there is none the search stays where it
+    /// is: a smaller request may still find one.
     fn next_gap(&mut self, size: u32) -> Option<(u32, u32)> {
         let mut from = self.next;
         for (pass, smallest) in GAPS.into_iter().enumerate().take(self.passes).skip(self.pass) {
@@ -144,7 +144,8 @@ impl Space {
         }
     }
 
-    /// After a collection: there are no young objects, and the search begins anew; with `desperate`, for gaps of any size.
+    /// After a collection: there are no young objects, and the search begins anew; with `desperate`, for gaps of any
+    /// size.
     pub(super) fn begin_epoch(&mut self, desperate: bool) {
         self.passes = if desperate { GAPS.len() } else { USUAL_PASSES };
         self.young_bytes = 0;

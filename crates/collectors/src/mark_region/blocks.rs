@@ -1,5 +1,5 @@
-//! The block table: what each block and each line is used for. All of it is outside the heap, as are the marks, which are side tables
-//! ([`super::marks`]).
+//! The block table: what each block and each line is used for. All of it is outside the heap, as are the marks, which
+//! are side tables ([`super::marks`]).
 //!
 //! | table | for each | says |
 //! |---|---|---|
@@ -126,8 +126,8 @@ impl Blocks {
         overflow.take(size)
     }
 
-    /// Takes a hole for an object of more than a line. Next fit: the search goes on where the last one ended, and passes
-    /// each block once.
+    /// Takes a hole for an object of more than a line. Next fit: the search goes on where the last one ended, and
+    /// passes each block once.
     fn take_hole_for(&mut self, size: u32) -> Option<Span> {
         let (count, lines) = (self.recyclable.len(), size.div_ceil(LINE));
         for i in 0..count {

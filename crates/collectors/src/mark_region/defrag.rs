@@ -1,10 +1,10 @@
 //! Which blocks to evacuate, and when.
 //!
-//! Memory is wasted in two ways: dead bytes in lines that something else keeps, and holes so short that the slow calls for
-//! them cost more than they give. The sweep measures both ([`Waste`]). When they matter, the next collection
-//! moves the objects out of the emptiest blocks into what is free elsewhere: the most is freed for each byte copied. How
-//! much will have to be copied is an estimate (what the last collection found in the block), so the room may run out;
-//! the objects that are left then stay where they are.
+//! Memory is wasted in two ways: dead bytes in lines that something else keeps, and holes so short that the slow calls
+//! for them cost more than they give. The sweep measures both ([`Waste`]). When they matter, the next collection
+//! moves the objects out of the emptiest blocks into what is free elsewhere: the most is freed for each byte copied.
+//! How much will have to be copied is an estimate (what the last collection found in the block), so the room may run
+//! out; the objects that are left then stay where they are.
 
 use super::blocks::{Blocks, Kind};
 use super::geometry::{BLOCK, LINE, LINES, outside};
@@ -65,8 +65,8 @@ impl Blocks {
         chosen > 0
     }
 
-    /// Chooses neighbouring blocks that a large object of `size` bytes would fill, those with the least in them. Returns
-    /// false when the rest of the memory cannot take in what lives there.
+    /// Chooses neighbouring blocks that a large object of `size` bytes would fill, those with the least in them.
+    /// Returns false when the rest of the memory cannot take in what lives there.
     pub(super) fn choose_window(&mut self, size: u32) -> bool {
         let count = size.div_ceil(BLOCK) as usize;
         let blocked =

@@ -7,10 +7,10 @@
 //!
 //! A set of a block's lines is one `u128`, so the search for a hole is a few instructions for 32 KiB.
 //!
-//! **Why these sizes.** The paper takes blocks of 32 KiB and lines of 128 bytes for Java objects with headers of 8 bytes and
-//! more. A line has to be large enough that a hole of one line pays for the slow call that opens it, and small
-//! enough that one survivor does not hold up much. Objects here have a header of 4 bytes, and 24 bytes is a common size: 256
-//! bytes are ten of them, which is where measurements of later Immix implementations settled, too.
+//! **Why these sizes.** The paper takes blocks of 32 KiB and lines of 128 bytes for Java objects with headers of 8
+//! bytes and more. A line has to be large enough that a hole of one line pays for the slow call that opens it, and
+//! small enough that one survivor does not hold up much. Objects here have a header of 4 bytes, and 24 bytes is a
+//! common size: 256 bytes are ten of them, which is where measurements of later Immix implementations settled, too.
 
 use heapwright_gc_heap::NULL_PAGE_BYTES;
 
@@ -82,8 +82,8 @@ pub(super) fn line_range(first: u32, last: u32) -> LineSet {
     (LineSet::MAX << first) & (LineSet::MAX >> (LINES - 1 - last))
 }
 
-/// The lines that `[offset, offset + size)` touches, counted from the block's start; it does not reach beyond the block's
-/// end, and `size` is not 0.
+/// The lines that `[offset, offset + size)` touches, counted from the block's start; it does not reach beyond the
+/// block's end, and `size` is not 0.
 #[inline(always)]
 pub(super) fn lines_of(offset: u32, size: u32) -> LineSet {
     let (first, last) = (offset / LINE, (offset + size - 1) / LINE);

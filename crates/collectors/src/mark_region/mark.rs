@@ -1,11 +1,11 @@
 //! Marking, and evacuation on the way.
 //!
 //! An object that is reached for the first time is measured and validated, marked in the tables, and put on the list of
-//! objects whose references are to be followed. If its block is being evacuated and there is room elsewhere, it is copied
-//! first, and its old word 0 becomes its new place plus one.
+//! objects whose references are to be followed. If its block is being evacuated and there is room elsewhere, it is
+//! copied first, and its old word 0 becomes its new place plus one.
 //!
-//! What it guarantees whatever the heap holds: only lines in use are marked, and in each block no more bytes than it has;
-//! so no more than the heap's size is scanned. Copies go to lines that were free. A forwarding word is
+//! What it guarantees whatever the heap holds: only lines in use are marked, and in each block no more bytes than it
+//! has; so no more than the heap's size is scanned. Copies go to lines that were free. A forwarding word is
 //! followed to a marked object only.
 //!
 //! Lines are marked exactly. The paper marks the line of an object's start and treats the next as marked, which

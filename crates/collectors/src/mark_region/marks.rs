@@ -1,7 +1,7 @@
 //! The marks: side tables that the collector declares, so they are reserved and grow with the heap.
 //!
-//! They say what the last collection found: which objects lived, and which lines those touch. An offset, forged or not, has its entry in
-//! its own table or none.
+//! They say what the last collection found: which objects lived, and which lines those touch. An offset, forged or not,
+//! has its entry in its own table or none.
 
 use super::geometry::{GRANULE, LINE, LINES, LineSet, block_start};
 use heapwright_gc_heap::{HeapMemory, NUM_SIDE_TABLES, SideTable};

@@ -15,20 +15,21 @@
 //! Lines that hold little can hold up much. When the sweep finds that much is wasted so, the next collection copies
 //! the objects of the emptiest blocks elsewhere while it marks them (`defrag`).
 //!
-//! **Allocation.** Small objects, at most a line in size, go to the next hole: any has room. A *medium* object, which does
-//! not fit the hole at hand, goes to an *overflow* block, and the hole stays open for others. Objects of more than half
-//! a block get blocks of their own and never move; their sizes are in a table outside the heap.
+//! **Allocation.** Small objects, at most a line in size, go to the next hole: any has room. A *medium* object, which
+//! does not fit the hole at hand, goes to an *overflow* block, and the hole stays open for others. Objects of more than
+//! half a block get blocks of their own and never move; their sizes are in a table outside the heap.
 //!
 //! **Invariants.**
 //!
-//! - All tables are outside the heap (`blocks`), the marks of objects and lines in declared side tables (`marks`); objects have no header word but the type word. While a
-//!   collection runs, word 0 of an object in a block that is evacuated is its type word (a multiple of 64) or its new
-//!   place plus one.
+//! - All tables are outside the heap (`blocks`), the marks of objects and lines in declared side tables (`marks`);
+//!   objects have no header word but the type word. While a collection runs, word 0 of an object in a block that is
+//!   evacuated is its type word (a multiple of 64) or its new place plus one.
 //! - A line is free or used. Objects lie in used lines; a line is handed out only when it is free; no object reaches
 //!   over its block's end, unless it is large.
 //! - After a collection exactly the lines of live objects are used. Live bytes, and host values, follow the marks of
 //!   objects, which are exact: a dead object in a used line is not counted, and its host value goes.
-//! - Some free blocks are kept from the mutator, so that there is something to evacuate to; when memory has run out, one.
+//! - Some free blocks are kept from the mutator, so that there is something to evacuate to; when memory has run out,
+//!   one.
 //! - Evacuation is opportunistic: an object for which no room is found stays. So a collection never fails half-way.
 //!
 //! **Citation.** See [`SPEC`] for the publication and the departures from it.

@@ -313,8 +313,8 @@ fn memory_of_any_size_is_used_and_grows() {
 
 #[test]
 fn forged_words_are_noticed() {
-    // The type word of an object in a block that is evacuated: a forwarding word to where no object is, to itself, to the
-    // null page; and an array that claims more than its line, its block, the heap.
+    // The type word of an object in a block that is evacuated: a forwarding word to where no object is, to itself, to
+    // the null page; and an array that claims more than its line, its block, the heap.
     let cases: [(u32, u32); 9] = [
         (0, BASE + 8 + 1),
         (0, BASE + MB as u32 - 8 + 1),

@@ -49,7 +49,8 @@ fn cells_come_from_the_list_in_order() {
     }
 }
 
-/// The whole heap can be used, up to the last cell, though compiled code leaves the last ones to the heap; and again after a collection.
+/// The whole heap can be used, up to the last cell, though compiled code leaves the last ones to the heap; and again
+/// after a collection.
 #[test]
 fn every_cell_is_used() {
     let (mut heap, ty, _held) = heap(0);

@@ -1,7 +1,8 @@
-//! The book's chapter on adding a collector: its collector passes the kit, and what the chapter shows is the code that does.
+//! The book's chapter on adding a collector: its collector passes the kit, and what the chapter shows is the code that
+//! does.
 //!
-//! `heapwright_fuzzing::samples::mark_sweep` is the collector's folder as it would stand in `src/`. In `docs/add-a-collector.md` a comment
-//! `<!-- mark_sweep/mark.rs:sweep -->` stands before each block of code: the part of the file between `// ANCHOR: sweep` and
+//! `heapwright_fuzzing::samples::mark_sweep` is the collector's folder as it would stand in `src/`. In
+//! `docs/add-a-collector.md` a comment `<!-- mark_sweep/mark.rs:sweep -->` stands before each block of code: the part of the file between `// ANCHOR: sweep` and
 //! `// ANCHOR_END: sweep`. `HEAPWRIGHT_BLESS=1 cargo test -p heapwright-collectors --test chapter` writes the blocks anew.
 
 use heapwright_collectors::Registration;

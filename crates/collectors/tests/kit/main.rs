@@ -1,7 +1,8 @@
-//! The conformance kit, run for every registered collector: a test for each scenario and collector, named `collector::scenario`.
+//! The conformance kit, run for every registered collector: a test for each scenario and collector, named
+//! `collector::scenario`.
 //!
-//! A new collector is tested by its line in the registry. The scenarios are [`heapwright_fuzzing::conformance`]; the tests under
-//! `planted::` show that they find what they are there to find.
+//! A new collector is tested by its line in the registry. The scenarios are [`heapwright_fuzzing::conformance`]; the
+//! tests under `planted::` show that they find what they are there to find.
 
 mod planted;
 mod snapshot;

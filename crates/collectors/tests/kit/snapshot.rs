@@ -1,8 +1,8 @@
 //! A collector for tests: incremental marking with a snapshot at the beginning.
 //!
-//! One collection takes the roots down and returns; the mutator goes on; the next one traces from what was taken down and frees
-//! what it does not find. What was reachable at the beginning must be found, so each reference that a store overwrites
-//! meanwhile is logged, whatever is stored instead: it may be the last way to it.
+//! One collection takes the roots down and returns; the mutator goes on; the next one traces from what was taken down
+//! and frees what it does not find. What was reachable at the beginning must be found, so each reference that a store
+//! overwrites meanwhile is logged, whatever is stored instead: it may be the last way to it.
 
 use heapwright_collectors::Registration;
 use heapwright_gc_heap::barrier::{Expr, Input, Likely, MutatorWord, Program, Stmt, Var};

@@ -34,8 +34,8 @@ pub(super) fn objects_move_only_if_declared(registration: &'static Registration)
     }
 }
 
-/// Two runs of a program allocate, collect and report alike. The heap's size is fixed, because a growing heap follows the
-/// clock.
+/// Two runs of a program allocate, collect and report alike. The heap's size is fixed, because a growing heap follows
+/// the clock.
 pub(super) fn runs_repeat(registration: &'static Registration) {
     let run = || {
         let config = HeapConfig { initial: 4 << 20, sizing: SizingPolicy::Fixed, ..SMALL };

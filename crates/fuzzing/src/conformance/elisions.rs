@@ -1,7 +1,7 @@
 //! Whether a store without its barrier loses anything, for each elision that a collector declares.
 //!
-//! The programs do mostly what the elision is about: they take a reference out of an object and overwrite it there, in the
-//! way that the elision excuses from the barrier. Only that elision is applied; the model says what must be left.
+//! The programs do mostly what the elision is about: they take a reference out of an object and overwrite it there, in
+//! the way that the elision excuses from the barrier. Only that elision is applied; the model says what must be left.
 
 use crate::model::Run;
 use crate::op::Op;
@@ -18,7 +18,8 @@ const FROM_ROOTS: u32 = 12;
 /// Programs for each collector and elision: seeds are below.
 pub const PROGRAMS: u64 = if cfg!(miri) { 1 } else { 60 };
 
-/// Runs a program dense in one elision, or in none but with the stores of that one, and gives the number of stores that were elided.
+/// Runs a program dense in one elision, or in none but with the stores of that one, and gives the number of stores that
+/// were elided.
 ///
 /// # Panics
 ///

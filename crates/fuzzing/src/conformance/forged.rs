@@ -145,8 +145,8 @@ pub(super) fn interior_references(registration: &'static Registration) {
     }
 }
 
-/// Arrays that claim to be as long as the heap, one behind the other: a collector that scanned each would take the square
-/// of the heap's size.
+/// Arrays that claim to be as long as the heap, one behind the other: a collector that scanned each would take the
+/// square of the heap's size.
 pub(super) fn overlapping_arrays(registration: &'static Registration) {
     let count = if cfg!(miri) { 50 } else { 100_000 };
     for age in 0..4 {

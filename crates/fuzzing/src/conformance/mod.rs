@@ -1,10 +1,10 @@
 //! The conformance kit: scenarios that every collector has to pass.
 //!
-//! A collector needs no test of its own to be tested here. What a scenario may demand of it follows from its declaration only: one that
-//! declares `needs_roots: false` never frees, and is excused from reclaiming.
+//! A collector needs no test of its own to be tested here. What a scenario may demand of it follows from its
+//! declaration only: one that declares `needs_roots: false` never frees, and is excused from reclaiming.
 //!
-//! - `programs`: random programs against a model in plain Rust; the reachable graphs must be isomorphic, nothing unreachable may be
-//!   left, every host value is dropped once. A failing program is shortened and printed.
+//! - `programs`: random programs against a model in plain Rust; the reachable graphs must be isomorphic, nothing
+//!   unreachable may be left, every host value is dropped once. A failing program is shortened and printed.
 //! - `shapes`: what collectors get wrong: deep lists, cycles, wide objects, large arrays.
 //! - `churn`: much garbage in a small heap.
 //! - `growth`: tiny heaps, objects that do not fit, recovery from out-of-memory.

@@ -1,8 +1,8 @@
 //! The cell-sweep collector: mark-sweep whose free memory is cells of fixed sizes, taken from lists by compiled code.
 //!
-//! **Idea.** McCarthy's: what marking does not find goes to a free list, and an allocation takes the first cell of a list. There is a list for each
-//! class of sizes. When one is empty, a piece of a gap between objects is cut into cells for it; a collection forgets all lists, for
-//! cells that were not taken are part of the gaps that it finds.
+//! **Idea.** McCarthy's: what marking does not find goes to a free list, and an allocation takes the first cell of a
+//! list. There is a list for each class of sizes. When one is empty, a piece of a gap between objects is cut into cells
+//! for it; a collection forgets all lists, for cells that were not taken are part of the gaps that it finds.
 //!
 //! **Invariants.**
 //!
@@ -10,7 +10,8 @@
 //! - Each byte belongs to an object, to a free cell, to a gap, or to the rest of a cell that is larger than its object.
 //! - What is in no gap may be an object: whether a cell has been taken only its list tells, which lies in the heap.
 //!
-//! **Citation.** See [`SPEC`]. Departures: mark bits and gaps lie beside the heap; lists are filled when they are asked for.
+//! **Citation.** See [`SPEC`]. Departures: mark bits and gaps lie beside the heap; lists are filled when they are asked
+//! for.
 
 use super::mark_sweep::{gaps, mark};
 use heapwright_collectors::Registration;

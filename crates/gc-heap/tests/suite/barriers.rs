@@ -243,8 +243,8 @@ fn textbook_barriers_are_well_formed() {
     }
 }
 
-/// What a program shows to be unsound is refused: for each textbook barrier, exactly the elisions that it does not admit and
-/// that are visible in it.
+/// What a program shows to be unsound is refused: for each textbook barrier, exactly the elisions that it does not
+/// admit and that are visible in it.
 #[test]
 fn unsound_elisions_are_refused() {
     use Elision::*;

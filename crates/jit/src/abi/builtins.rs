@@ -1,9 +1,10 @@
 //! Builtins: what compiled code asks of the vm.
 //!
-//! Compiled code calls a *stub* through the builtin table of its context. The stub records the frame for the stack walk and
-//! calls the vm's `extern "C"` function with the same arguments. A builtin that fails never returns: it unwinds to the handler
-//! of the trap or exception. Cold builtins are called under `PreserveAll`, so that their call sites cost the hot path no register;
-//! they return nothing, and leave a result in [`StoreContext::slow_result`](super::StoreContext::slow_result).
+//! Compiled code calls a *stub* through the builtin table of its context. The stub records the frame for the stack walk
+//! and calls the vm's `extern "C"` function with the same arguments. A builtin that fails never returns: it unwinds to
+//! the handler of the trap or exception. Cold builtins are called under `PreserveAll`, so that their call sites cost
+//! the hot path no register; they return nothing, and leave a result in
+//! [`StoreContext::slow_result`](super::StoreContext::slow_result).
 
 use cranelift_codegen::ir::{AbiParam, Signature, Type, types};
 use cranelift_codegen::isa::CallConv;
@@ -74,8 +75,8 @@ macro_rules! builtins {
 }
 
 builtins! {
-    /// Allocation slow path: `(type word, array length)`. The new object has its header (and length) written; the reference is left
-    /// in `slow_result`.
+    /// Allocation slow path: `(type word, array length)`. The new object has its header (and length) written; the
+    /// reference is left in `slow_result`.
     AllocObject(I32, I32), cold, collects;
     /// A barrier program's slow call: `(call number, a0, a1, a2, a3)`.
     BarrierSlow(I32, I32, I32, I32, I32), cold, quiet;
@@ -115,12 +116,13 @@ builtins! {
     ArrayInitData(I32, I32, I32, I32, I32, I32), plain, quiet;
     /// `array.init_elem`: `(type index, element segment, array, offset, source offset, length)`.
     ArrayInitElem(I32, I32, I32, I32, I32, I32), plain, collects;
-    /// `array.copy` with the collector's barriers: `(destination, offset, source, offset, length)`; bounds and nulls are checked inside.
+    /// `array.copy` with the collector's barriers: `(destination, offset, source, offset, length)`; bounds and nulls
+    /// are checked inside.
     ArrayCopy(I32, I32, I32, I32, I32), plain, quiet;
     /// `array.fill` of references with the collector's barriers: `(array, offset, value, length)`; checked inside.
     ArrayFillRef(I32, I32, I32, I32), plain, quiet;
-    /// Moves bytes, overlap allowed: `(to, from, length)` as host addresses; no checks. Only for ranges so long that saving all registers
-    /// is little beside them.
+    /// Moves bytes, overlap allowed: `(to, from, length)` as host addresses; no checks. Only for ranges so long that
+    /// saving all registers is little beside them.
     RawCopy(Ptr, Ptr, I64), cold, quiet;
     /// Fills bytes: `(to, byte, length)`; no checks.
     RawFill(Ptr, I32, I64), cold, quiet;
@@ -136,8 +138,9 @@ builtins! {
 }
 
 impl Builtin {
-    /// Whether the builtin, when epochs are on, may run a callback of the host before it goes on: then a collection may happen during the
-    /// call even if [`is_safepoint`](Self::is_safepoint) denies it. Those that take references never do.
+    /// Whether the builtin, when epochs are on, may run a callback of the host before it goes on: then a collection may
+    /// happen during the call even if [`is_safepoint`](Self::is_safepoint) denies it. Those that take references never
+    /// do.
     pub fn is_interruptible(self) -> bool {
         matches!(self, Builtin::MemoryCopy | Builtin::MemoryFill | Builtin::MemoryInit)
     }
@@ -187,8 +190,8 @@ impl HostCall {
         }
     }
 
-    /// The signature of the call in the stub that makes it. The interpreter keeps its registers during a host call, but for
-    /// the result.
+    /// The signature of the call in the stub that makes it. The interpreter keeps its registers during a host call, but
+    /// for the result.
     pub fn signature(self, host: CallConv) -> Signature {
         match self {
             // A stub under `PreserveAll` would save whatever a call under another convention may change.

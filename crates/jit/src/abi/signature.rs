@@ -62,8 +62,8 @@ impl SignatureKinds {
         }
     }
 
-    /// Whether there are more results than registers for them (eight for integers and references, eight for floats and vectors). The
-    /// caller then passes the address of a place for the others in front of the context.
+    /// Whether there are more results than registers for them (eight for integers and references, eight for floats and
+    /// vectors). The caller then passes the address of a place for the others in front of the context.
     pub fn results_in_memory(&self) -> bool {
         let floats = self.results.iter().filter(|kind| matches!(kind, Kind::F32 | Kind::F64 | Kind::V128)).count();
         floats > 8 || self.results.len() - floats > 8

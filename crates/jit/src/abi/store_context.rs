@@ -3,8 +3,8 @@
 use core::ffi::c_void;
 use heapwright_gc_heap::MutatorState;
 
-/// Bytes after the null page that the vm commits before an interpreter runs code: what is checked without regard to how much is
-/// committed lies below.
+/// Bytes after the null page that the vm commits before an interpreter runs code: what is checked without regard to how
+/// much is committed lies below.
 pub const LEAST_COMMITTED: u32 = 64 << 10;
 
 /// Per-store state. Allocated once, never moved while the store lives.
@@ -27,7 +27,8 @@ pub struct StoreContext {
     pub epoch_deadline: u64,
     /// The vm's store; opaque to compiled code.
     pub store: *mut c_void,
-    /// The allocator's and collector's words. They come last: what is hot in them and all before has an offset of one byte.
+    /// The allocator's and collector's words. They come last: what is hot in them and all before has an offset of one
+    /// byte.
     pub mutator: MutatorState,
 }
 
@@ -51,8 +52,9 @@ pub struct FuncEntry {
 
 const _: () = assert!(core::mem::size_of::<FuncEntry>() == 32);
 
-/// Functions that a store can have. Address space for as many entries is reserved, of which those in use are committed and the committed
-/// others are null entries; so an id of which only the low bits are used, [`FUNC_ID_MASK`], stays inside, whatever it was.
+/// Functions that a store can have. Address space for as many entries is reserved, of which those in use are committed
+/// and the committed others are null entries; so an id of which only the low bits are used, [`FUNC_ID_MASK`], stays
+/// inside, whatever it was.
 pub const MAX_FUNCS: u32 = 1 << 24;
 
 /// The bits that a function's id can have.
@@ -114,7 +116,7 @@ pub struct GlobalCell(
 pub struct HostFuncContext {
     /// The store.
     pub store: *mut StoreContext,
-    /// Receives the context and an array of 16-byte slots: parameters in, results out. It returns only when results are in
-    /// place; traps and exceptions leave by unwinding to their handler.
+    /// Receives the context and an array of 16-byte slots: parameters in, results out. It returns only when results are
+    /// in place; traps and exceptions leave by unwinding to their handler.
     pub call: unsafe extern "C" fn(context: *mut HostFuncContext, slots: *mut [u8; 16]),
 }

@@ -80,7 +80,8 @@ traps! {
 }
 
 impl Trap {
-    /// The code of an access to the GC heap and its tables in code that checks its bounds. Cranelift's Pulley backend knows it.
+    /// The code of an access to the GC heap and its tables in code that checks its bounds. Cranelift's Pulley backend
+    /// knows it.
     pub const HEAP_BOUNDS: TrapCode = TrapCode::HEAP_OUT_OF_BOUNDS;
 
     /// The Cranelift code that compiled code carries.

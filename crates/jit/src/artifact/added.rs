@@ -15,8 +15,8 @@ pub struct Piece {
     pub tables: Tables,
 }
 
-/// Pieces in the order of their places. Readers take no lock, and see a piece as soon as it was added: whoever can have its code's
-/// address can look it up. There is room for each function once.
+/// Pieces in the order of their places. Readers take no lock, and see a piece as soon as it was added: whoever can have
+/// its code's address can look it up. There is room for each function once.
 #[derive(Debug, Default)]
 pub(super) struct Added {
     pieces: Box<[OnceLock<Piece>]>,

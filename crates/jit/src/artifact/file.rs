@@ -1,12 +1,13 @@
 //! The file of a compiled module.
 //!
-//! A header of fixed size, then four sections: the identity and the tables (postcard), the module's own bytes, and the text. The text
-//! starts at a multiple of [`PAGE`], so that it can be mapped from the file as it is. Declarations are not kept: they are read again
-//! from the module's bytes, which must be there for their data segments anyway.
+//! A header of fixed size, then four sections: the identity and the tables (postcard), the module's own bytes, and the
+//! text. The text starts at a multiple of [`PAGE`], so that it can be mapped from the file as it is. Declarations are
+//! not kept: they are read again from the module's bytes, which must be there for their data segments anyway.
 //!
-//! Reading checks in this order: first bytes, file format, length, checksum, identity, and then that the tables are consistent. Bytes
-//! that no engine wrote give an error, never a panic, and no allocation beyond a multiple of their length. The checksum is no
-//! signature: who can write a file can make its checksum fit, and has thereby chosen what the processor executes.
+//! Reading checks in this order: first bytes, file format, length, checksum, identity, and then that the tables are
+//! consistent. Bytes that no engine wrote give an error, never a panic, and no allocation beyond a multiple of their
+//! length. The checksum is no signature: who can write a file can make its checksum fit, and has thereby chosen what
+//! the processor executes.
 
 use super::{ArtifactError, CodeRange, CompiledModule, Identity, Tables};
 use crate::module::{ParsedModule, parse};
@@ -71,8 +72,8 @@ impl ArtifactFile {
 }
 
 impl Compiler {
-    /// Writes a compiled module with its text (which has all code that was added until now, or more) and the bytes that it was compiled
-    /// from.
+    /// Writes a compiled module with its text (which has all code that was added until now, or more) and the bytes that
+    /// it was compiled from.
     pub fn write_artifact(&self, module: &CompiledModule, text: &[u8], wasm: &[u8]) -> Vec<u8> {
         let (funcs, tables) = module.whole();
         let contents = Contents { jumps: module.jumps, funcs: &funcs, tables: &tables };

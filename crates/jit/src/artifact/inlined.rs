@@ -12,7 +12,8 @@ pub struct InlinedCall {
     pub func: u32,
     /// Byte offset in the module of the call.
     pub call: u32,
-    /// The inlined call that this one is in, as an index of [`InlineTable::calls`]; `u32::MAX` when it is in the compiled function itself.
+    /// The inlined call that this one is in, as an index of [`InlineTable::calls`]; `u32::MAX` when it is in the
+    /// compiled function itself.
     outer: u32,
 }
 

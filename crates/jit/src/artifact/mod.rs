@@ -76,7 +76,8 @@ impl CompiledModule {
         CompiledModule { info: Arc::new(info), layout, text, funcs, tables, jumps, by_start, added }
     }
 
-    /// Adds a function, whose code is in its place by now. One caller at a time; whoever looks meanwhile sees it or not.
+    /// Adds a function, whose code is in its place by now. One caller at a time; whoever looks meanwhile sees it or
+    /// not.
     ///
     /// # Panics
     ///
@@ -112,8 +113,8 @@ impl CompiledModule {
         own.copied().or_else(|| Some(self.added.of(defined)?.range))
     }
 
-    /// From text offsets, ascending, to byte offsets in the module of the instructions whose code begins there; `None` where code
-    /// begins that implements no instruction.
+    /// From text offsets, ascending, to byte offsets in the module of the instructions whose code begins there; `None`
+    /// where code begins that implements no instruction.
     pub fn addresses(&self) -> impl Iterator<Item = (usize, Option<u32>)> {
         let maps = std::iter::once(&self.tables).chain(self.added.iter().map(|piece| &piece.tables));
         maps.flat_map(|Tables { addresses: AddressMap { code, wasm }, .. }| {

@@ -1,7 +1,7 @@
 //! The tables that describe a text, and how they are built.
 //!
-//! A function's tables are made with offsets from its own start and are then appended, shifted, to the module's. All are
-//! plain vectors of numbers, sorted by text offset.
+//! A function's tables are made with offsets from its own start and are then appended, shifted, to the module's. All
+//! are plain vectors of numbers, sorted by text offset.
 
 use super::InlineTable;
 use crate::abi::Trap;
@@ -109,8 +109,8 @@ impl Tables {
         self.stack_maps.index();
     }
 
-    /// Checks tables that were read from a file against a text of `length` bytes: after it no lookup, at whatever offset, reaches
-    /// beyond a table, and no handler lies outside the text.
+    /// Checks tables that were read from a file against a text of `length` bytes: after it no lookup, at whatever
+    /// offset, reaches beyond a table, and no handler lies outside the text.
     ///
     /// # Errors
     ///
@@ -131,8 +131,9 @@ fn ascending(offsets: &[u32], length: u32) -> bool {
 }
 
 impl StackMaps {
-    /// Adds the map of the call that returns to `offset`, which lies above all offsets added so far. Equal neighbours share their
-    /// slots: a function with thousands of calls and as many references would need a table of quadratic size.
+    /// Adds the map of the call that returns to `offset`, which lies above all offsets added so far. Equal neighbours
+    /// share their slots: a function with thousands of calls and as many references would need a table of quadratic
+    /// size.
     pub fn push(&mut self, offset: u32, slots: &[u32]) {
         debug_assert!(self.returns.last().is_none_or(|&last| last < offset));
         let shared = match (self.starts.last(), self.ends.last()) {

@@ -1,18 +1,19 @@
 //! Finds the stores that need less than the collector's store program.
 //!
-//! Which ones may is the collector's declaration ([`Elision`]); where they are is found here, before lowering, while an allocation is
-//! one instruction and a cast is not yet a branch:
+//! Which ones may is the collector's declaration ([`Elision`]); where they are is found here, before lowering, while an
+//! allocation is one instruction and a cast is not yet a branch:
 //!
 //! - *null* and *i31* stored: seen in the value's definition;
-//! - *fresh object* and *same object*: a fact ("this object is fresh", "the store program has run for it") holds from the instruction
-//!   that makes it true to the next safepoint. Where paths meet, what holds on each of them holds. A loop's header starts
-//!   with nothing, which makes one pass over the blocks in reverse postorder enough.
+//! - *fresh object* and *same object*: a fact ("this object is fresh", "the store program has run for it") holds from
+//!   the instruction that makes it true to the next safepoint. Where paths meet, what holds on each of them holds. A
+//!   loop's header starts with nothing, which makes one pass over the blocks in reverse postorder enough.
 //!
-//! A reference is known by the name of its definition; a cast's result is another name of its operand. The pass costs time linear in the
-//! function, because no more than [`MAX_FACTS`] facts are kept at a time: the oldest is forgotten first.
+//! A reference is known by the name of its definition; a cast's result is another name of its operand. The pass costs
+//! time linear in the function, because no more than [`MAX_FACTS`] facts are kept at a time: the oldest is forgotten
+//! first.
 //!
-//! The result, in [`FuncGc::reduced`], is only read by lowering. Nothing else depends on it: without this pass every store
-//! runs its whole program.
+//! The result, in [`FuncGc::reduced`], is only read by lowering. Nothing else depends on it: without this pass every
+//! store runs its whole program.
 
 use super::lower::LowerEnv;
 use super::safepoints::cfg::Cfg;

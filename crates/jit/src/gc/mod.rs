@@ -1,9 +1,9 @@
 //! GC operations as a layer of their own.
 //!
-//! Translation emits *pseudo-calls*: Cranelift `call` instructions whose callee names a [`GcOp`] instead of a function. They are
-//! opaque to everything but this module, so passes can inline, merge and remove them. [`elide`] finds stores that need no barrier. Then
-//! [`lower`] replaces each pseudo-call by the sequence that the collector's `Spec` prescribes, and [`safepoints`] makes
-//! references visible to the collector:
+//! Translation emits *pseudo-calls*: Cranelift `call` instructions whose callee names a [`GcOp`] instead of a function.
+//! They are opaque to everything but this module, so passes can inline, merge and remove them. [`elide`] finds stores
+//! that need no barrier. Then [`lower`] replaces each pseudo-call by the sequence that the collector's `Spec`
+//! prescribes, and [`safepoints`] makes references visible to the collector:
 //!
 //! translate → (inline, GC passes) → elide → lower → safepoints → Cranelift
 

@@ -34,9 +34,9 @@ pub(crate) enum CastTarget {
     Concrete(u32),
 }
 
-/// A GC operation. Values in parentheses are the pseudo-call's arguments after the instance context, which is argument 0 of
-/// every one. `nullable` says that the receiver may be null (the operation then traps), `in_bounds` that the index is known to be below the
-/// length of the receiver, which is not null; type indices are the module's.
+/// A GC operation. Values in parentheses are the pseudo-call's arguments after the instance context, which is argument
+/// 0 of every one. `nullable` says that the receiver may be null (the operation then traps), `in_bounds` that the index
+/// is known to be below the length of the receiver, which is not null; type indices are the module's.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum GcOp {
     /// `(fields…) -> ref`
@@ -75,8 +75,8 @@ pub(crate) enum GcOp {
     RefI31,
     /// `(ref) -> i32`
     I31Get { signed: bool, nullable: bool },
-    /// `(ref) -> i32`: whether the value belongs to the type; `admits_null` decides about null. `nullable` and `may_be_i31` describe the
-    /// operand.
+    /// `(ref) -> i32`: whether the value belongs to the type; `admits_null` decides about null. `nullable` and
+    /// `may_be_i31` describe the operand.
     RefTest { target: CastTarget, admits_null: bool, nullable: bool, may_be_i31: bool },
     /// `(ref) -> ref`: traps with `CastFailure` unless the value belongs to the type.
     RefCast { target: CastTarget, admits_null: bool, nullable: bool, may_be_i31: bool },
@@ -98,8 +98,8 @@ pub(crate) struct FuncGc {
     /// Interned operations, named by pseudo-calls.
     pub(crate) ops: Vec<GcOp>,
     refs_by_op: FxHashMap<GcOp, FuncRef>,
-    /// Values known to be traced references by their definition: parameters, loads from globals and tables, call results, results
-    /// of pseudo-calls. Block parameters and selects that carry them are found by propagation.
+    /// Values known to be traced references by their definition: parameters, loads from globals and tables, call
+    /// results, results of pseudo-calls. Block parameters and selects that carry them are found by propagation.
     pub(crate) refs: FxHashSet<Value>,
     /// Real calls during which no collection can happen.
     pub(crate) quiet_calls: FxHashSet<Inst>,
@@ -119,7 +119,8 @@ pub enum Mark {
 }
 
 impl GcOp {
-    /// Whether the operation gives an object that is allocated as its last step that may collect, with all its fields set.
+    /// Whether the operation gives an object that is allocated as its last step that may collect, with all its fields
+    /// set.
     pub(crate) fn allocates_inline(&self) -> bool {
         use GcOp::*;
         matches!(

@@ -1,13 +1,13 @@
 //! Which functions a call through a reference probably meets, judged by the whole module.
 //!
-//! What compilers of object-oriented languages emit names its possible callees: virtual tables stand in constant expressions, so a method that
-//! is read from a field of type `T` is what constants of `T` and its subtypes have there. And where only few functions of a type ever become
-//! references, it is one of those.
+//! What compilers of object-oriented languages emit names its possible callees: virtual tables stand in constant
+//! expressions, so a method that is read from a field of type `T` is what constants of `T` and its subtypes have there.
+//! And where only few functions of a type ever become references, it is one of those.
 //!
 //! Where a profile of earlier runs knows the module, it is asked instead.
 //!
-//! This is no proof. Objects are also made while the program runs, and references come from other modules. Whoever uses a candidate compares
-//! the reference with it first.
+//! This is no proof. Objects are also made while the program runs, and references come from other modules. Whoever uses
+//! a candidate compares the reference with it first.
 
 use crate::module::{ConstExpr, ConstOp, ElementItems, ModuleInfo};
 use crate::profile::Calls;
@@ -64,7 +64,8 @@ impl Default for Few {
 }
 
 impl Candidates {
-    /// Asks a profile, or else looks through a module's declarations, in time linear in their size and the depth of the types that they name.
+    /// Asks a profile, or else looks through a module's declarations, in time linear in their size and the depth of the
+    /// types that they name.
     pub(crate) fn new(module: &ModuleInfo, profile: Option<&Calls>) -> Candidates {
         let mut candidates =
             Candidates { calls: profile.map(|calls| expected(module, calls)), ..Candidates::default() };

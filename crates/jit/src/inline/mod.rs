@@ -1,13 +1,14 @@
 //! Which calls the translator replaces by the body of what they call.
 //!
-//! The decision is made once a module, before anything is translated, and bottom-up: a function is *inlinable* when it is small after all
-//! inlinable functions that it calls have been put into it ([`plan`]). So what is inlined, is inlined whole, and the code of a function
-//! depends on the module alone, not on the order in which functions are compiled.
+//! The decision is made once a module, before anything is translated, and bottom-up: a function is *inlinable* when it
+//! is small after all inlinable functions that it calls have been put into it ([`plan`]). So what is inlined, is
+//! inlined whole, and the code of a function depends on the module alone, not on the order in which functions are
+//! compiled.
 //!
-//! Everything is bounded, because the guest chooses it: an inlinable function has at most [`MOST_WEIGHT`] with all that is in it, and at most [`MOST_DEPTH`] bodies
-//! in each other; what is added to one function is bounded by a constant and its own size ([`Inliner::budget`]), so that compile time stays linear in
-//! the module's size. Most of that is for loops: elsewhere a call costs little beside what is around it, and code that is run once is
-//! most of the code.
+//! Everything is bounded, because the guest chooses it: an inlinable function has at most [`MOST_WEIGHT`] with all that
+//! is in it, and at most [`MOST_DEPTH`] bodies in each other; what is added to one function is bounded by a constant
+//! and its own size ([`Inliner::budget`]), so that compile time stays linear in the module's size. Most of that is for
+//! loops: elsewhere a call costs little beside what is around it, and code that is run once is most of the code.
 //!
 //! Calls through references become such calls where [`candidates`] has a guess.
 
@@ -31,7 +32,8 @@ const MOST_ONCE: u32 = 10;
 const NEGLIGIBLE: u32 = 6;
 /// How many inlined bodies may stand in each other.
 const MOST_DEPTH: u8 = 8;
-/// What may be added to what any function runs once. Most functions are small, so most of what inlining costs at compile time is due to this.
+/// What may be added to what any function runs once. Most functions are small, so most of what inlining costs at
+/// compile time is due to this.
 const LEAST_BUDGET: u32 = 4;
 /// What may be added to any function where it is run often.
 const OFTEN_BUDGET: u32 = 120;
@@ -92,7 +94,8 @@ impl<'a> Inliner<'a> {
 }
 
 impl Budget {
-    /// Pays for a body of this weight, if that is possible. The smallest cost nothing: they replace a call of about their size.
+    /// Pays for a body of this weight, if that is possible. The smallest cost nothing: they replace a call of about
+    /// their size.
     pub(crate) fn pay(&mut self, weight: u32, heat: Heat) -> bool {
         self.0.is_some() && (weight <= NEGLIGIBLE || self.pay_in_full(weight, heat))
     }

@@ -22,8 +22,8 @@ enum Decision {
 }
 
 impl Plan {
-    /// Decides for the functions of a module. Bodies that are not `validated` yet are validated here as far as they matter: an invalid one is
-    /// never inlined, and is reported where it is compiled.
+    /// Decides for the functions of a module. Bodies that are not `validated` yet are validated here as far as they
+    /// matter: an invalid one is never inlined, and is reported where it is compiled.
     pub(crate) fn new(
         wasm: &[u8],
         bodies: &BodyTable,
@@ -69,8 +69,8 @@ impl Plan {
     }
 }
 
-/// Decides bottom-up. A call to a function that is being decided closes a cycle: its callee stays a call. The walk keeps its own stack, since
-/// the guest chooses how deep calls go.
+/// Decides bottom-up. A call to a function that is being decided closes a cycle: its callee stays a call. The walk
+/// keeps its own stack, since the guest chooses how deep calls go.
 fn decide(weighed: &[Option<Weighed>], imported: u32) -> Vec<Decision> {
     #[derive(Clone, Copy, PartialEq)]
     enum State {

@@ -1,7 +1,7 @@
 //! What a body would cost where it is inlined.
 //!
-//! The unit is about one machine instruction or two. Locals, constants and structure cost nothing: they are names and edges. A direct
-//! call costs [`CALL`], which is also what inlining it saves.
+//! The unit is about one machine instruction or two. Locals, constants and structure cost nothing: they are names and
+//! edges. A direct call costs [`CALL`], which is also what inlining it saves.
 
 use wasmparser::{BinaryReaderError, FunctionBody, Operator};
 

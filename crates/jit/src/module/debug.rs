@@ -1,5 +1,5 @@
-//! Where a module's information for debuggers is. Nobody needs it before something goes wrong, so it is looked for in the
-//! module's bytes when somebody asks, and not kept with the declarations.
+//! Where a module's information for debuggers is. Nobody needs it before something goes wrong, so it is looked for in
+//! the module's bytes when somebody asks, and not kept with the declarations.
 
 use std::ops::Range;
 use wasmparser::{Parser, Payload};

@@ -37,8 +37,8 @@ pub(super) fn compute(info: &ModuleInfo, header: HeaderLayout) -> Vec<TypeLayout
     layouts
 }
 
-/// Whether a store needs a heap for this module: when it declares an object type or an exception, or when a traced reference
-/// can come in or be kept. References that only ever are null or an i31 inside function bodies need none.
+/// Whether a store needs a heap for this module: when it declares an object type or an exception, or when a traced
+/// reference can come in or be kept. References that only ever are null or an i31 inside function bodies need none.
 pub(super) fn needs_heap(info: &ModuleInfo) -> bool {
     let traced = |ty: &ValType| info.is_traced(ty);
     !info.tags.is_empty()

@@ -61,8 +61,8 @@ pub struct ModuleInfo {
     pub elements: Vec<ElementSegment>,
     /// Data segments.
     pub data: Vec<DataSegment>,
-    /// Functions that may become references (exported, in an element segment, in a `ref.func`, in a constant), in escape
-    /// order.
+    /// Functions that may become references (exported, in an element segment, in a `ref.func`, in a constant), in
+    /// escape order.
     pub escaping: Vec<u32>,
     /// Function index to position in `escaping`.
     pub escape_index: FxHashMap<u32, u32>,

@@ -216,7 +216,8 @@ impl SectionReader {
         Ok(ops)
     }
 
-    /// `ref.func` in a body needs a function that is declared outside of bodies: exports, segments and constants are all there is.
+    /// `ref.func` in a body needs a function that is declared outside of bodies: exports, segments and constants are
+    /// all there is.
     fn escape(&mut self, func: u32) {
         let next = self.info.escaping.len() as u32;
         if *self.info.escape_index.entry(func).or_insert(next) == next {

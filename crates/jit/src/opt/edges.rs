@@ -4,7 +4,8 @@ use cranelift_codegen::flowgraph::ControlFlowGraph;
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{Block, Function, Inst, InstructionData, Opcode, Value, ValueDef};
 
-/// The condition that is known to be non-zero (`true`) or zero at the start of `block`, because the only branch to it depends on it.
+/// The condition that is known to be non-zero (`true`) or zero at the start of `block`, because the only branch to it
+/// depends on it.
 pub(super) fn condition(func: &Function, cfg: &ControlFlowGraph, block: Block) -> Option<(Value, bool)> {
     let mut preds = cfg.pred_iter(block);
     let (Some(pred), None) = (preds.next(), preds.next()) else { return None };

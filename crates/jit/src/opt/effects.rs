@@ -1,8 +1,8 @@
 //! What memory a piece of code may change, coarsely: by classes of places that may overlap.
 //!
-//! Two fields can be the same place only if they have the same offset and width, because a subtype keeps its supertype's offsets and unrelated
-//! types share no object; two elements only if their arrays store the same width. On a corrupted heap that is not so, but there
-//! the worst is an old value: no access leaves the sandbox for it.
+//! Two fields can be the same place only if they have the same offset and width, because a subtype keeps its
+//! supertype's offsets and unrelated types share no object; two elements only if their arrays store the same width. On
+//! a corrupted heap that is not so, but there the worst is an old value: no access leaves the sandbox for it.
 
 use crate::gc::{FuncGc, GcOp};
 use crate::module::ModuleInfo;

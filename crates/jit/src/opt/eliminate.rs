@@ -1,8 +1,10 @@
-//! Removes what is known already: loads of fields, elements and lengths; casts and tests; null checks and bounds checks.
+//! Removes what is known already: loads of fields, elements and lengths; casts and tests; null checks and bounds
+//! checks.
 //!
-//! One walk over the dominator tree with the tables of [`facts`](super::facts). At a block with several predecessors, what is known of mutable
-//! places at the end of its immediate dominator stays known unless something on the ways between may change them. A
-//! collection changes no place: it renames references, and the safepoint pass renames the values that are reused here too.
+//! One walk over the dominator tree with the tables of [`facts`](super::facts). At a block with several predecessors,
+//! what is known of mutable places at the end of its immediate dominator stays known unless something on the ways
+//! between may change them. A collection changes no place: it renames references, and the safepoint pass renames the
+//! values that are reused here too.
 //!
 //! Two names of one reference, before and after a cast, are one key: the name before.
 
@@ -225,7 +227,8 @@ impl Pass<'_> {
         dfg.change_to_alias(old, value);
     }
 
-    /// The receiver of an access of static type `ty`, if `nullable` for the first time; returns whether it still may be null.
+    /// The receiver of an access of static type `ty`, if `nullable` for the first time; returns whether it still may be
+    /// null.
     fn receive(&mut self, reference: Value, ty: u32, nullable: bool) -> bool {
         let nullable = nullable && !self.is_non_null(reference);
         self.learn_access(reference, ty);
@@ -418,8 +421,8 @@ impl Pass<'_> {
             (Index::Value(index), Some(Content::Value(length))) => {
                 let length = self.func.dfg.resolve_aliases(length);
                 let less = |signed| self.facts.less.get(Less { signed, smaller: index, larger: length }).is_some();
-                // A counter from 0 that is below the length as a signed number is so as an unsigned one: a length that is
-                // negative as a signed number has no such counter below it.
+                // A counter from 0 that is below the length as a signed number is so as an unsigned one: a length that
+                // is negative as a signed number has no such counter below it.
                 less(false) || less(true) && ranges::non_negative(self.func, self.shape, index)
             }
             (Index::Value(_), _) => false,

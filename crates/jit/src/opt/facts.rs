@@ -1,8 +1,8 @@
 //! What is known at a place in the function, as tables that follow the dominator tree.
 //!
-//! A fact that was found in a block holds in every block that it dominates, since values never change. So the tables are opened and
-//! closed like scopes. What a store can invalidate carries a *stamp* in its key: a store draws a new stamp for its class of
-//! places, and keys with the old one are never asked for again.
+//! A fact that was found in a block holds in every block that it dominates, since values never change. So the tables
+//! are opened and closed like scopes. What a store can invalidate carries a *stamp* in its key: a store draws a new
+//! stamp for its class of places, and keys with the old one are never asked for again.
 
 use super::effects::Class;
 use crate::gc::Extend;
@@ -51,8 +51,8 @@ pub(super) enum Index {
     Value(Value),
 }
 
-/// How a place is read. Code that a failed cast makes unreachable may read one place in two ways, and the value of one of them must not
-/// stand for the other: least of all a number for a reference.
+/// How a place is read. Code that a failed cast makes unreachable may read one place in two ways, and the value of one
+/// of them must not stand for the other: least of all a number for a reference.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Access {
     /// What stands in memory.

@@ -1,9 +1,10 @@
 //! Passes over GC operations, before they are lowered.
 //!
-//! Here an operation still is what the program said: a field of a type, a cast, an allocation. Cranelift sees loads and stores of untyped
-//! memory later, and to it every call that may collect is a fence. These passes know more: a collection gives objects new
-//! addresses but changes no field, an immutable field never changes, a cast that succeeded holds wherever it dominates. Each
-//! pass works on the dominator tree, is linear in the function's size, and has a switch in the settings.
+//! Here an operation still is what the program said: a field of a type, a cast, an allocation. Cranelift sees loads and
+//! stores of untyped memory later, and to it every call that may collect is a fence. These passes know more: a
+//! collection gives objects new addresses but changes no field, an immutable field never changes, a cast that succeeded
+//! holds wherever it dominates. Each pass works on the dominator tree, is linear in the function's size, and has a
+//! switch in the settings.
 //!
 //! - [`eliminate`]: loads, casts, null checks and bounds checks whose result is known.
 //! - [`scalars`]: objects that nothing but this function's own field accesses can see.
@@ -53,8 +54,8 @@ impl Shape {
     }
 }
 
-/// Whether the module's type `sub` is `sup` or declares it as a supertype. Types that are equal without being declared together are
-/// not recognised, so a "no" proves nothing.
+/// Whether the module's type `sub` is `sup` or declares it as a supertype. Types that are equal without being declared
+/// together are not recognised, so a "no" proves nothing.
 fn is_subtype(module: &ModuleInfo, mut sub: u32, sup: u32) -> bool {
     loop {
         if sub == sup {

@@ -11,8 +11,9 @@ const MOST_STEPS: u32 = 32;
 
 /// Whether `value`, an `i32`, is at least 0 as a signed number.
 ///
-/// A block parameter is, if all its arguments are, where a sum of itself and a positive constant is one if a dominating branch proves the
-/// parameter smaller than some number: then the sum of it and 1 cannot wrap. That is a loop's counter.
+/// A block parameter is, if all its arguments are, where a sum of itself and a positive constant is one if a dominating
+/// branch proves the parameter smaller than some number: then the sum of it and 1 cannot wrap. That is a loop's
+/// counter.
 pub(super) fn non_negative(func: &Function, shape: &Shape, value: Value) -> bool {
     let mut question = Question { func, shape, assumed: SmallVec::new(), steps: 0 };
     question.ask(value)

@@ -1,8 +1,9 @@
 //! Replaces objects by their fields.
 //!
-//! A struct that this function allocates, and that it only reads and writes field by field, is seen by nobody else: its fields become values, and the
-//! allocation goes. An object that is passed on in any way, also as the argument of a branch, stays. Fields that are written
-//! after the allocation get block parameters where their values meet, as local variables do.
+//! A struct that this function allocates, and that it only reads and writes field by field, is seen by nobody else: its
+//! fields become values, and the allocation goes. An object that is passed on in any way, also as the argument of a
+//! branch, stays. Fields that are written after the allocation get block parameters where their values meet, as local
+//! variables do.
 //!
 //! Objects that were kept only in such objects are found in the next round.
 
@@ -18,8 +19,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 /// Rounds; each finds what the one before set free.
 const MOST_ROUNDS: u32 = 4;
 
-/// Functions with more blocks than this are left alone. The search for a field's value goes from block to block by recursion, and the
-/// guest chooses the blocks: at about a kilobyte each, they must fit the smallest stack that functions are compiled on.
+/// Functions with more blocks than this are left alone. The search for a field's value goes from block to block by
+/// recursion, and the guest chooses the blocks: at about a kilobyte each, they must fit the smallest stack that
+/// functions are compiled on.
 const MOST_BLOCKS: usize = 256;
 
 /// Objects times blocks that one round may look at.
@@ -246,8 +248,8 @@ impl Replacement<'_> {
         if self.fields()[field as usize].traced {
             self.gc.refs.insert(param);
         }
-        // Known at the start, before the predecessors are asked: a loop leads back here. A block that writes the field has its
-        // own value at the end.
+        // Known at the start, before the predecessors are asked: a loop leads back here. A block that writes the field
+        // has its own value at the end.
         self.last.entry((block, field)).or_insert(param);
         let mut branches: Vec<(Block, Inst)> =
             self.shape.cfg.pred_iter(block).map(|pred| (pred.block, pred.inst)).collect();

@@ -1,7 +1,7 @@
 //! Structured control.
 //!
-//! Each frame has a continuation block whose parameters are the frame's results; a loop also has a header whose parameters are the
-//! frame's parameters. Code after an unconditional branch is skipped, only its nesting is followed.
+//! Each frame has a continuation block whose parameters are the frame's results; a loop also has a header whose
+//! parameters are the frame's parameters. Code after an unconditional branch is skipped, only its nesting is followed.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockArg, BlockCall, InstBuilder, JumpTableData, Value};

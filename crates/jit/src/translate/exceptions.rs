@@ -1,9 +1,9 @@
 //! Exceptions.
 //!
 //! An exception is a heap object. A call in the scope of handlers becomes a `try_call` that lists them in the order in
-//! which they are to be tried; the vm's unwinder matches tags by identity and enters the landing block of that call with the
-//! exception's reference. Each clause has one *catch block*, shared by all calls in its scope, which unpacks the exception
-//! and branches to the clause's label.
+//! which they are to be tried; the vm's unwinder matches tags by identity and enters the landing block of that call
+//! with the exception's reference. Each clause has one *catch block*, shared by all calls in its scope, which unpacks
+//! the exception and branches to the clause's label.
 
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use smallvec::SmallVec;
@@ -72,8 +72,8 @@ impl FuncTranslator<'_> {
         self.push_frame(FrameKind::TryTable { handlers, clauses }, params.len(), &results);
     }
 
-    /// Emits the catch blocks of a `try_table` whose frame was just popped, so that labels count from outside it. A clause that no call
-    /// can reach makes nothing reachable.
+    /// Emits the catch blocks of a `try_table` whose frame was just popped, so that labels count from outside it. A
+    /// clause that no call can reach makes nothing reachable.
     pub(super) fn finish_try_table(&mut self, handlers: &[Handler], clauses: &[Clause]) {
         for (handler, clause) in handlers.iter().zip(clauses) {
             let Handler { tag, block } = *handler;

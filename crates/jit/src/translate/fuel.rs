@@ -1,18 +1,18 @@
 //! Fuel and epochs: what makes every loop of the guest stoppable.
 //!
-//! **Fuel** is counted where the language is still visible, before any GC operation is lowered or any code optimised, so a program
-//! costs the same under every collector, backend and setting. An operator costs 1; those that only give structure cost nothing
-//! (`block`, `end`, `else`, `nop`, `drop`, `return`, `unreachable`); an operation on a range costs more by its length ([`Length`]).
-//! What is left is kept in a variable: its cost is summed up over straight-line code and subtracted once, where control
-//! leaves that. It is written back to [`StoreContext::fuel`] at loop headers, calls, returns, throws and operations on
-//! ranges, and read again after whatever may run other code. So after a trap the store's figure lacks at most the straight-line code since
-//! the last of those.
+//! **Fuel** is counted where the language is still visible, before any GC operation is lowered or any code optimised,
+//! so a program costs the same under every collector, backend and setting. An operator costs 1; those that only give
+//! structure cost nothing (`block`, `end`, `else`, `nop`, `drop`, `return`, `unreachable`); an operation on a range
+//! costs more by its length ([`Length`]). What is left is kept in a variable: its cost is summed up over straight-line
+//! code and subtracted once, where control leaves that. It is written back to [`StoreContext::fuel`] at loop headers,
+//! calls, returns, throws and operations on ranges, and read again after whatever may run other code. So after a trap
+//! the store's figure lacks at most the straight-line code since the last of those.
 //!
-//! Fuel is compared at function entries, loop headers, and before an operation on a range is begun. At the first two something that costs is
-//! bound to follow, so nothing left means too little.
+//! Fuel is compared at function entries, loop headers, and before an operation on a range is begun. At the first two
+//! something that costs is bound to follow, so nothing left means too little.
 //!
-//! **Epochs** are one load and one compare, at function entries and loop headers: the vm clears [`StoreContext::epoch_deadline`] when the
-//! deadline is reached.
+//! **Epochs** are one load and one compare, at function entries and loop headers: the vm clears
+//! [`StoreContext::epoch_deadline`] when the deadline is reached.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
@@ -219,8 +219,9 @@ impl FuncTranslator<'_> {
         self.builder.ins().select(above, limit, value)
     }
 
-    /// Fuel and epoch checks, when the settings ask for them, at the beginning of a body, where the store's fuel is up to date. An inlined body
-    /// needs no check of the epoch: no more of them than a bound stand between two checks of the function that they are in.
+    /// Fuel and epoch checks, when the settings ask for them, at the beginning of a body, where the store's fuel is up
+    /// to date. An inlined body needs no check of the epoch: no more of them than a bound stand between two checks of
+    /// the function that they are in.
     pub(super) fn check_entry(&mut self) {
         self.check_fuel();
         if !self.inlining.is_inside() {

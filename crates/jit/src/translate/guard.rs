@@ -1,8 +1,9 @@
 //! Calls through references and tables that are compared with the functions they probably call.
 //!
-//! A reference is the number of a function in the store, which a table's entry has as well, and that of a function of this instance stands in the
-//! instance's context. So one comparison with memory tells whether the callee is the expected one, and where it is, the call is direct or replaced by the body. What meets
-//! none of the candidates takes the ordinary way: a wrong guess costs its comparison and nothing else.
+//! A reference is the number of a function in the store, which a table's entry has as well, and that of a function of
+//! this instance stands in the instance's context. So one comparison with memory tells whether the callee is the
+//! expected one, and where it is, the call is direct or replaced by the body. What meets none of the candidates takes
+//! the ordinary way: a wrong guess costs its comparison and nothing else.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
@@ -16,7 +17,8 @@ use crate::compile::CompileError;
 use crate::inline::Heat;
 use crate::module::FunctionBody;
 
-/// Of more functions than this, those that cannot be inlined are not compared with: an indirect call is about as fast as another comparison.
+/// Of more functions than this, those that cannot be inlined are not compared with: an indirect call is about as fast
+/// as another comparison.
 const MOST_DIRECT: usize = 2;
 
 /// What a call does when its reference is the expected one.
@@ -37,8 +39,8 @@ impl Guess<'_> {
 }
 
 impl<'a> FuncTranslator<'a> {
-    /// Calls what stands at a place, by way of comparisons with the functions that it may be, if there are some worth it. The call is at `offset` in the
-    /// module.
+    /// Calls what stands at a place, by way of comparisons with the functions that it may be, if there are some worth
+    /// it. The call is at `offset` in the module.
     pub(super) fn call_guarded(&mut self, place: Place, ty: u32, offset: u64) -> Result<(), CompileError> {
         if self.settings.record_calls {
             let (call, id) = (self.builder.ins().iconst(types::I32, offset as i64), self.id_at(place));

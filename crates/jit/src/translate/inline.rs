@@ -1,11 +1,11 @@
 //! Calls that are replaced by the callee's body.
 //!
-//! The body is translated in the caller's place, with locals of its own, as if it were a `block` whose label is what the function
-//! returns to. So everything that works on one function sees through it: what handlers catch, what fuel costs, and all passes that follow. A callee of the same
-//! module has the same instance context.
+//! The body is translated in the caller's place, with locals of its own, as if it were a `block` whose label is what
+//! the function returns to. So everything that works on one function sees through it: what handlers catch, what fuel
+//! costs, and all passes that follow. A callee of the same module has the same instance context.
 //!
-//! Code of an inlined body must tell where it is: in which function, and by way of which calls. Its source locations are therefore numbers
-//! of entries in [`InlinedCode`]; a module's offsets stay below them.
+//! Code of an inlined body must tell where it is: in which function, and by way of which calls. Its source locations
+//! are therefore numbers of entries in [`InlinedCode`]; a module's offsets stay below them.
 
 use cranelift_codegen::ir::{InstBuilder, SourceLoc, Value};
 use cranelift_frontend::{FunctionBuilder, Variable};
@@ -31,7 +31,8 @@ const MOST_OPEN: usize = 12;
 pub(crate) struct InlinedCode {
     /// The calls that were replaced. Those around a call stand before it.
     pub(crate) calls: Vec<InlinedCall>,
-    /// For each operator that was translated there: the innermost call that it is inlined by, and its offset in the module.
+    /// For each operator that was translated there: the innermost call that it is inlined by, and its offset in the
+    /// module.
     places: Vec<(u32, u32)>,
 }
 
@@ -85,7 +86,8 @@ pub(super) struct Inlining<'a> {
     /// The bodies that the current place is in, innermost last.
     open: SmallVec<[Open; 4]>,
     code: &'a mut InlinedCode,
-    /// Variables whose body has ended, by kind: the next body takes them. Cranelift's tables grow with variables times blocks.
+    /// Variables whose body has ended, by kind: the next body takes them. Cranelift's tables grow with variables times
+    /// blocks.
     free: [Vec<Variable>; 5],
     allocations: Vec<FuncValidatorAllocations>,
 }
@@ -96,7 +98,8 @@ struct Open {
     frame: usize,
     /// Index in [`InlinedCode::calls`].
     call: u32,
-    /// The results, when the body's only `return` so far is on its outermost level: nothing behind it is reached, so it needs no jump.
+    /// The results, when the body's only `return` so far is on its outermost level: nothing behind it is reached, so it
+    /// needs no jump.
     returned: Option<SmallVec<[Value; 4]>>,
 }
 
@@ -174,8 +177,8 @@ impl<'a> FuncTranslator<'a> {
         self.builder.set_srcloc(SourceLoc::new(bits));
     }
 
-    /// The body of a function when a call of it here is to be replaced. `planned` says that it is a direct call in the program, and not one that was found
-    /// to be.
+    /// The body of a function when a call of it here is to be replaced. `planned` says that it is a direct call in the
+    /// program, and not one that was found to be.
     pub(super) fn body_of_call(&mut self, function: u32, planned: bool) -> Option<FunctionBody<'a>> {
         self.affordable_body(function, planned, 0, self.inlining.heat())
     }
@@ -255,7 +258,8 @@ impl<'a> FuncTranslator<'a> {
         self.reachable = false;
     }
 
-    /// The end of an inlined body. What only one way leads to needs no block of its own, so that its results stay the values that they are.
+    /// The end of an inlined body. What only one way leads to needs no block of its own, so that its results stay the
+    /// values that they are.
     pub(super) fn end_inlined(&mut self) {
         let returned = self.inlining.open.last_mut().and_then(|open| open.returned.take());
         if self.reachable && self.control.last().is_some_and(|frame| frame.branched) {

@@ -1,12 +1,12 @@
 //! Which function a reference is, where the code says so.
 //!
-//! A `call_ref` of a known function is a direct call, and may be inlined. A reference is known when it comes from a `ref.func`, from an immutable global, or
-//! from an immutable field of an object that is known: one that this function (or what is inlined in it) has made, or one that a global's constant
-//! expression makes. So closures that are made, passed and called in one place are seen through, and virtual tables that stand in
-//! immutable globals.
+//! A `call_ref` of a known function is a direct call, and may be inlined. A reference is known when it comes from a
+//! `ref.func`, from an immutable global, or from an immutable field of an object that is known: one that this function
+//! (or what is inlined in it) has made, or one that a global's constant expression makes. So closures that are made,
+//! passed and called in one place are seen through, and virtual tables that stand in immutable globals.
 //!
-//! Facts belong to values and hold wherever the value exists; what merges with something else is another value, and unknown. Code behind a cast that must
-//! fail is translated too, so each use of a fact asks whether the types fit.
+//! Facts belong to values and hold wherever the value exists; what merges with something else is another value, and
+//! unknown. Code behind a cast that must fail is translated too, so each use of a fact asks whether the types fit.
 
 use cranelift_codegen::ir::{Value, types};
 use rustc_hash::FxHashMap;
@@ -116,7 +116,8 @@ impl FuncTranslator<'_> {
         }
     }
 
-    /// The functions that the call at `offset` probably calls, if they can be called as one of type `ty`. The callee is `value`, if that is a reference.
+    /// The functions that the call at `offset` probably calls, if they can be called as one of type `ty`. The callee is
+    /// `value`, if that is a reference.
     pub(super) fn candidates(&self, value: Option<Value>, ty: u32, offset: u64) -> SmallVec<[u32; 4]> {
         let Some(candidates) = self.candidates else { return SmallVec::new() };
         let fact = value.and_then(|value| self.known.facts.get(&value));

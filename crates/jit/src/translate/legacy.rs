@@ -1,7 +1,7 @@
 //! The legacy exception instructions: `try`, `catch`, `catch_all`, `delegate`, `rethrow`.
 //!
-//! A call in a `try` body must know the clauses, which follow the body in the code. So the first `try` of a function triggers one
-//! scan ahead that collects the clauses of every `try` in it.
+//! A call in a `try` body must know the clauses, which follow the body in the code. So the first `try` of a function
+//! triggers one scan ahead that collects the clauses of every `try` in it.
 
 use cranelift_codegen::ir::types;
 use rustc_hash::FxHashMap;

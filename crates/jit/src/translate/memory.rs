@@ -1,7 +1,7 @@
 //! Linear memory: addresses and bulk operations; and globals.
 //!
-//! A 32-bit memory with 64 KiB pages is followed by a guard, so an access whose constant offset is smaller than the guard needs no
-//! check: the fault is the trap. All others compare with the current length.
+//! A 32-bit memory with 64 KiB pages is followed by a guard, so an access whose constant offset is smaller than the
+//! guard needs no check: the fault is the trap. All others compare with the current length.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Value, types};
@@ -45,8 +45,9 @@ impl FuncTranslator<'_> {
         }
     }
 
-    /// Pops an address and gives the host address of `[address + memarg.offset, + bytes)`, checked so that an access outside the memory
-    /// traps, with the flags that the access must carry. The address is the exact effective address: accesses use offset 0.
+    /// Pops an address and gives the host address of `[address + memarg.offset, + bytes)`, checked so that an access
+    /// outside the memory traps, with the flags that the access must carry. The address is the exact effective address:
+    /// accesses use offset 0.
     pub fn memory_address(&mut self, memarg: &MemArg, bytes: u32) -> (Value, MemFlagsData) {
         let index = self.pop();
         self.memory_address_of(index, memarg, bytes)

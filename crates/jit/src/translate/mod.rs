@@ -99,8 +99,8 @@ impl Operands {
     }
 }
 
-/// Validates a body and translates it into `func`, whose name and signature are set. Source locations are byte offsets in the
-/// module, or numbers that `inlined` resolves.
+/// Validates a body and translates it into `func`, whose name and signature are set. Source locations are byte offsets
+/// in the module, or numbers that `inlined` resolves.
 pub(crate) fn translate_function(
     env: &TranslateEnv<'_>,
     func: &mut ir::Function,

@@ -1,7 +1,7 @@
 //! Scalar numbers: constants, comparisons, arithmetic, conversions, loads and stores.
 //!
-//! The tables name a CLIF instruction and the operators that are exactly it. What needs more than one instruction follows
-//! the tables: division and truncation, which trap, and 128-bit arithmetic.
+//! The tables name a CLIF instruction and the operators that are exactly it. What needs more than one instruction
+//! follows the tables: division and truncation, which trap, and 128-bit arithmetic.
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
@@ -357,8 +357,8 @@ fn check_truncation(t: &mut FuncTranslator<'_>, value: Value, to: Type, signed: 
     let nan = t.builder.ins().fcmp(FloatCC::Unordered, value, value);
     t.trap_if(nan, Trap::InvalidConversionToInteger);
 
-    // Everything strictly between the integers next to the range truncates into it. Where a float cannot hold the integer
-    // below the range, the smallest of the range is the bound, and belongs to it.
+    // Everything strictly between the integers next to the range truncates into it. Where a float cannot hold the
+    // integer below the range, the smallest of the range is the bound, and belongs to it.
     let float = t.builder.func.dfg.value_type(value);
     let (above, below, excluded) = match (to, signed, float) {
         (I32, true, F64) => (2_f64.powi(31), -2_f64.powi(31) - 1.0, FloatCC::LessThanOrEqual),

@@ -134,8 +134,8 @@ impl FuncTranslator<'_> {
             Operator::RefTestNullable { hty } => self.test(hty, true, top),
             Operator::RefCastNonNull { hty } => self.cast(hty, false, top),
             Operator::RefCastNullable { hty } => self.cast(hty, true, top),
-            // The two hierarchies share one representation: an extern value inside is the box that holds it, an internal value
-            // outside is itself.
+            // The two hierarchies share one representation: an extern value inside is the box that holds it, an
+            // internal value outside is itself.
             Operator::AnyConvertExtern | Operator::ExternConvertAny => {}
             Operator::RefI31 => self.new_object(GcOp::RefI31, 1),
             Operator::I31GetS => self.new_object(GcOp::I31Get { signed: true, nullable: nullable(top) }, 1),

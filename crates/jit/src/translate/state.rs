@@ -1,5 +1,5 @@
-//! The translator's state: operand stack, control stack, builder and environment, and the small operations that everything
-//! else is made of.
+//! The translator's state: operand stack, control stack, builder and environment, and the small operations that
+//! everything else is made of.
 
 use cranelift_codegen::ir::{
     self, BlockArg, ExceptionTableData, ExceptionTableItem, ExtFuncData, ExternalName, FuncRef, InstBuilder,
@@ -275,8 +275,8 @@ impl FuncTranslator<'_> {
         let normal = self.builder.create_block();
         let results: SmallVec<[Value; 4]> =
             result_types.iter().map(|&ty| self.builder.append_block_param(normal, ty)).collect();
-        // Each destination is a block of this call alone, without arguments from this side: what is live across the call is
-        // renamed there when a collection moves it.
+        // Each destination is a block of this call alone, without arguments from this side: what is live across the
+        // call is renamed there when a collection moves it.
         let landings: SmallVec<[ir::Block; 4]> = handlers.iter().map(|_| self.builder.create_block()).collect();
 
         let pool = &mut self.builder.func.dfg.value_lists;

@@ -1,9 +1,10 @@
-//! Golden code: for each GC operation and each collector, the source of a small function, its CLIF before Cranelift's optimiser
-//! and its x64 code, so that a change in code quality is a visible difference.
+//! Golden code: for each GC operation and each collector, the source of a small function, its CLIF before Cranelift's
+//! optimiser and its x64 code, so that a change in code quality is a visible difference.
 //!
-//! `tests/golden/source/<operation>.wat` holds one function each, over the declarations of `tests/golden/prelude.wat`; a new
-//! file there is a new golden file of every collector. `HEAPWRIGHT_BLESS=1 cargo test -p heapwright-jit --test golden` writes
-//! them anew. The code is for the oldest processor that is supported, so it is the same on each machine.
+//! `tests/golden/source/<operation>.wat` holds one function each, over the declarations of `tests/golden/prelude.wat`;
+//! a new file there is a new golden file of every collector.
+//! `HEAPWRIGHT_BLESS=1 cargo test -p heapwright-jit --test golden` writes them anew. The code is for the oldest
+//! processor that is supported, so it is the same on each machine.
 //!
 //! [`structure`] counts what matters in the same code: a golden file shows a change, a count says that it is bad.
 
@@ -100,7 +101,8 @@ fn code_is_as_recorded() {
     );
 }
 
-/// What fuel and epochs add to code, whatever the collector: at the entry, at a loop, around a call, before an operation on a range.
+/// What fuel and epochs add to code, whatever the collector: at the entry, at a loop, around a call, before an
+/// operation on a range.
 #[test]
 fn interruption_is_as_recorded() {
     const SOURCE: &str = r#"(module

@@ -1,7 +1,7 @@
 //! What the hot paths may cost, counted in the code that the golden files show.
 //!
-//! The counts follow from a collector's declaration, so a new collector is held to them without a line here. Cold blocks stand
-//! behind the last hot one, so the hot path of a function with one return ends there.
+//! The counts follow from a collector's declaration, so a new collector is held to them without a line here. Cold
+//! blocks stand behind the last hot one, so the hot path of a function with one return ends there.
 
 use super::{explain, operations, prelude};
 use heapwright_gc_heap::barrier::{Expr, Input, Likely, Stmt};
@@ -137,7 +137,8 @@ fn a_store_without_barrier_is_one_store() {
     });
 }
 
-/// A store into an object that was just allocated is a store, if the collector says so and initialising stores cost nothing.
+/// A store into an object that was just allocated is a store, if the collector says so and initialising stores cost
+/// nothing.
 #[test]
 fn a_store_into_a_fresh_object_is_one_store() {
     each(|spec| {
@@ -178,8 +179,8 @@ fn an_element_costs_its_length_and_one_compare() {
     });
 }
 
-/// One bounds compare, one cursor store, one header store of a type word that is loaded once, one store a further header word,
-/// one a field.
+/// One bounds compare, one cursor store, one header store of a type word that is loaded once, one store a further
+/// header word, one a field.
 #[test]
 fn an_allocation_is_a_compare_and_stores() {
     each(|spec| {
@@ -254,8 +255,8 @@ fn a_cast_to_a_final_type_is_one_load_and_one_compare() {
     });
 }
 
-/// The header and what its type displays: two loads and a compare. Where the module has no subtype, a compare decides what its own objects
-/// are, and the display is out of line.
+/// The header and what its type displays: two loads and a compare. Where the module has no subtype, a compare decides
+/// what its own objects are, and the display is out of line.
 #[test]
 fn a_cast_to_an_open_type_never_calls() {
     each(|spec| {

@@ -1,8 +1,8 @@
 //! Who attacks a heap, and with what.
 //!
-//! An attack knows what an attacker of a real engine would know: how objects are laid out, which type words exist, where objects have been
-//! seen. It overwrites words when the guest calls the host, before and after slow paths, and in the middle of collections; and it
-//! lies about what the runtime reads, so that a word read twice has two values.
+//! An attack knows what an attacker of a real engine would know: how objects are laid out, which type words exist,
+//! where objects have been seen. It overwrites words when the guest calls the host, before and after slow paths, and in
+//! the middle of collections; and it lies about what the runtime reads, so that a word read twice has two values.
 
 use arbitrary::{Result, Unstructured};
 use heapwright_gc_heap::cells::LINK_OFFSET;
@@ -313,8 +313,8 @@ impl State {
     fn forge(&mut self, at: u32, old: u32) -> u32 {
         let object = self.object();
         match self.below(26) {
-            // References, or links of free cells: to another object, into one, unaligned, to nowhere, to itself, into the null page,
-            // around the heap's end.
+            // References, or links of free cells: to another object, into one, unaligned, to nowhere, to itself, into
+            // the null page, around the heap's end.
             0 | 1 => object,
             2 => object.wrapping_add(4 + 4 * self.below(8)),
             3 => object.wrapping_add(8 + 8 * self.below(8)),

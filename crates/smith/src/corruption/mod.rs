@@ -1,11 +1,12 @@
 //! Programs whose heap is attacked while they run.
 //!
-//! A GC heap is untrusted: whatever bytes stand in it, the guest gets a value, a trap or an exception, or the store is declared
-//! corrupted ([`heapwright::TrapCode::HeapCorrupted`], [`heapwright::GcError::Corrupted`]). [`run`] makes a program and an attack ([`Plan`]) of
-//! arbitrary bytes and checks that nothing else comes of it: no panic, no endless work, no growth beyond the limit, no change
-//! outside the heap; and that the process is as good as new afterwards.
+//! A GC heap is untrusted: whatever bytes stand in it, the guest gets a value, a trap or an exception, or the store is
+//! declared corrupted ([`heapwright::TrapCode::HeapCorrupted`], [`heapwright::GcError::Corrupted`]). [`run`] makes a
+//! program and an attack ([`Plan`]) of arbitrary bytes and checks that nothing else comes of it: no panic, no endless
+//! work, no growth beyond the limit, no change outside the heap; and that the process is as good as new afterwards.
 //!
-//! A fault outside the heap's reservation ends the process, because the engine's signal handler does not take it for its own.
+//! A fault outside the heap's reservation ends the process, because the engine's signal handler does not take it for
+//! its own.
 
 mod attack;
 mod probe;

@@ -89,8 +89,8 @@ impl<'a, 'u, 'b> Code<'a, 'u, 'b> {
         Ok(code.finish())
     }
 
-    /// A function `[i32, (ref null 0)] -> [i32]` that calls itself as often as its argument says, with an object of its own in each frame, and adds
-    /// up what stands in them on the way back.
+    /// A function `[i32, (ref null 0)] -> [i32]` that calls itself as often as its argument says, with an object of its
+    /// own in each frame, and adds up what stands in them on the way back.
     pub(super) fn deep(
         shape: &'a Shape,
         u: &'u mut Unstructured<'b>,

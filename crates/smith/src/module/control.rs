@@ -197,8 +197,8 @@ impl Code<'_, '_, '_> {
         // done { all: exnref { try } br done } drop ...
         self.push(I::Block(BlockType::Empty));
         self.push(I::Block(BlockType::Result(Ty::Ref(exn).encode())));
-        // The parameters of the tag come by a block whose results are those parameters: a function type has them as parameters, so
-        // only tags with at most one parameter are caught by name.
+        // The parameters of the tag come by a block whose results are those parameters: a function type has them as
+        // parameters, so only tags with at most one parameter are caught by name.
         let params = self.shape.tags[tag as usize].clone();
         let by_name = params.len() <= 1 && !with_reference;
         if by_name {

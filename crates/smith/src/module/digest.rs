@@ -1,7 +1,8 @@
-//! A digest of the objects that globals reach, computed by the module itself: what engines without a common host interface are compared by.
+//! A digest of the objects that globals reach, computed by the module itself: what engines without a common host
+//! interface are compared by.
 //!
-//! The walk asks for every type from the last to the first, so that a subtype is met before its supertype, reads each field, and ends by
-//! its depth and by the counter that ends everything else.
+//! The walk asks for every type from the last to the first, so that a subtype is met before its supertype, reads each
+//! field, and ends by its depth and by the counter that ends everything else.
 
 use super::shape::{FIRST_GLOBAL, FUEL, Shape};
 use super::types::{Field, Heap, Ref, Storage, Ty};
@@ -100,7 +101,8 @@ pub(super) fn digest(shape: &Shape) -> enc::Function {
     function
 }
 
-/// Makes an `i64` of the value on the stack. It does not depend on the bits of a NaN. References are followed to the depth that `left` gives.
+/// Makes an `i64` of the value on the stack. It does not depend on the bits of a NaN. References are followed to the
+/// depth that `left` gives.
 fn number(emit: &mut dyn FnMut(&[I<'_>]), shape: &Shape, ty: Ty, left: &[I<'_>]) {
     let follow = |emit: &mut dyn FnMut(&[I<'_>])| {
         emit(left);

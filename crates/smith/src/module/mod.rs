@@ -1,9 +1,9 @@
 //! Modules from bytes.
 //!
-//! Every module is valid, ends by itself (loops and calls draw on a counter), seldom traps, and does to its objects what programs do to theirs:
-//! it reads and writes fields and elements, copies and fills arrays, casts, keeps objects in globals and tables, throws them. Since what can
-//! go wrong in a collector shows when a graph *changes*, about half of all statements write something that a collector has
-//! to see.
+//! Every module is valid, ends by itself (loops and calls draw on a counter), seldom traps, and does to its objects
+//! what programs do to theirs: it reads and writes fields and elements, copies and fills arrays, casts, keeps objects
+//! in globals and tables, throws them. Since what can go wrong in a collector shows when a graph *changes*, about half
+//! of all statements write something that a collector has to see.
 //!
 //! Floating-point results are used only where the bits of a NaN do not show.
 
@@ -24,8 +24,8 @@ use wasm_encoder as enc;
 /// What to generate.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Make the module count what it executes: one 64-bit counter an operation, in its memory from [`COUNTERS`] on, in the order of
-    /// [`Generated::operations`].
+    /// Make the module count what it executes: one 64-bit counter an operation, in its memory from [`COUNTERS`] on, in
+    /// the order of [`Generated::operations`].
     pub count: bool,
     /// Only what other engines have: no legacy exceptions, no collection on request.
     pub portable: bool,
@@ -37,8 +37,8 @@ pub const COUNTERS: u32 = 2 << 16;
 /// A module.
 #[derive(Clone, Debug)]
 pub struct Generated {
-    /// The binary format. It exports `run0`, `run1`, … of type `[i32] -> [i64]`, globals `g0`, `g1`, …, the memory `memory`, and `digest`
-    /// of type `[] -> [i64]`, a digest of the objects that the globals reach; it imports
+    /// The binary format. It exports `run0`, `run1`, … of type `[i32] -> [i64]`, globals `g0`, `g1`, …, the memory
+    /// `memory`, and `digest` of type `[] -> [i64]`, a digest of the objects that the globals reach; it imports
     /// `host.extern: [i32] -> [externref]`, and unless [`Options::portable`] `host.collect: [] -> []`.
     pub bytes: Vec<u8>,
     /// Number of exported `run` functions.

@@ -94,7 +94,8 @@ impl Code<'_, '_, '_> {
         Ok(())
     }
 
-    /// Makes the nullable reference on the stack one of type `r`: where it must not be null, another takes the place of null.
+    /// Makes the nullable reference on the stack one of type `r`: where it must not be null, another takes the place of
+    /// null.
     fn non_null(&mut self, r: Ref) -> Result<()> {
         if r.nullable {
             return Ok(());

@@ -1,8 +1,11 @@
-//! What programs do on purpose and chance does seldom: shapes of code in which an optimiser or a barrier that is slightly wrong shows.
+//! What programs do on purpose and chance does seldom: shapes of code in which an optimiser or a barrier that is
+//! slightly wrong shows.
 //!
-//! - [`two_names`](Code::two_names): one object under two names that code cannot tell apart, read by one and written by the other;
+//! - [`two_names`](Code::two_names): one object under two names that code cannot tell apart, read by one and written by
+//!   the other;
 //! - [`old_to_young`](Code::old_to_young): an object that outlives collections and is then given a new one;
-//! - [`swell`](Code::swell): large arrays that are kept, so that a heap which may grow does, between two accesses of one function.
+//! - [`swell`](Code::swell): large arrays that are kept, so that a heap which may grow does, between two accesses of
+//!   one function.
 
 use super::code::Code;
 use super::shape::{FIRST_GLOBAL, HOST_COLLECT, REFERENCES};

@@ -148,7 +148,8 @@ pub(super) struct Signature {
     pub(super) results: Vec<Ty>,
 }
 
-/// The types of a module. Objects come first; function types follow. All are one recursion group, or several if no field needs that.
+/// The types of a module. Objects come first; function types follow. All are one recursion group, or several if no
+/// field needs that.
 #[derive(Clone, Debug)]
 pub(super) struct Types {
     pub(super) objects: Vec<Object>,
@@ -162,7 +163,8 @@ impl Types {
     pub(super) fn generate(u: &mut Unstructured<'_>) -> Result<Types> {
         let count = u.int_in_range(OBJECTS)?;
         let mut types = Types { objects: Vec::with_capacity(count), signatures: Vec::new() };
-        // The first four always exist, so that no operation is left without a type: a struct, an array of numbers, of bytes, of references.
+        // The first four always exist, so that no operation is left without a type: a struct, an array of numbers, of
+        // bytes, of references.
         for index in 0..count {
             let object = match index {
                 0 => types.root_struct(u, count)?,
@@ -223,7 +225,8 @@ impl Types {
         Ok(())
     }
 
-    /// What a field of type `index` stores. A reference that may not be null goes to a type before it, so that every object can be made.
+    /// What a field of type `index` stores. A reference that may not be null goes to a type before it, so that every
+    /// object can be made.
     fn storage(&self, u: &mut Unstructured<'_>, index: usize, count: usize) -> Result<Storage> {
         Ok(match u.int_in_range(0..=9)? {
             0 => Storage::I8,

@@ -1,7 +1,7 @@
 //! A hash of the objects that globals reach.
 //!
-//! Objects are numbered in the order in which they are met; a reference counts as the number of what it names. So two graphs have
-//! the same hash if and (nearly) only if they are isomorphic, wherever their objects stand.
+//! Objects are numbered in the order in which they are met; a reference counts as the number of what it names. So two
+//! graphs have the same hash if and (nearly) only if they are isomorphic, wherever their objects stand.
 
 use heapwright::{AnyRef, Global, Identity, Result, Rooted, StoreContextMut, Val};
 use std::collections::HashMap;

@@ -156,8 +156,8 @@ const PULLEY: &str = "pulley64";
 /// Bytes of the largest heap. The null collector must get by with it.
 const HEAP: u64 = 24 << 20;
 
-/// Bytes of the largest heap of a collector that is made to collect all the time: the verifier, and whoever overwrites what is
-/// free, look at all of it each time.
+/// Bytes of the largest heap of a collector that is made to collect all the time: the verifier, and whoever overwrites
+/// what is free, look at all of it each time.
 const ZEALOUS_HEAP: u64 = 3 << 20;
 
 /// Objects that one function of the host looks at.
@@ -226,8 +226,8 @@ pub const ARGUMENTS: [i32; 2] = [1, -7];
 ///
 /// # Errors
 ///
-/// What must not happen: the module is refused, a call fails with something that is neither trap, exception nor limit, or
-/// the heap is found corrupted.
+/// What must not happen: the module is refused, a call fails with something that is neither trap, exception nor limit,
+/// or the heap is found corrupted.
 pub fn run(generated: &Generated, setting: &Setting) -> Result<Outcome> {
     let engine = setting.engine()?;
     let module = Module::new(&engine, &generated.bytes)?;

@@ -1,8 +1,9 @@
 //! Fuzz targets: functions over bytes that must always come to a verdict.
 //!
-//! A target takes any bytes, makes an input of them and checks what must hold of it. What it returns as an error, or panics with, is a
-//! finding; what it says nothing about is [discarded](Outcome::Discarded) and counted. The binaries in `fuzz/` hand over bytes from libFuzzer,
-//! and `tests/targets.rs` bytes from seeds, so that every target runs in an ordinary test run too.
+//! A target takes any bytes, makes an input of them and checks what must hold of it. What it returns as an error, or
+//! panics with, is a finding; what it says nothing about is [discarded](Outcome::Discarded) and counted. The binaries
+//! in `fuzz/` hand over bytes from libFuzzer, and `tests/targets.rs` bytes from seeds, so that every target runs in an
+//! ordinary test run too.
 
 pub mod api;
 pub mod gc_modules;

@@ -1,8 +1,8 @@
 //! Modules that nobody meant: arbitrary bytes, valid modules with bytes changed, compiled modules with bytes changed.
 //!
-//! The first byte says what the rest is. A module is accepted if and only if the validator accepts it, unless it surpasses a limit of the
-//! implementation; one that is accepted is looked at from all sides, instantiated and called, with bounded fuel and memory. A compiled
-//! module of which any byte is changed is refused.
+//! The first byte says what the rest is. A module is accepted if and only if the validator accepts it, unless it
+//! surpasses a limit of the implementation; one that is accepted is looked at from all sides, instantiated and called,
+//! with bounded fuel and memory. A compiled module of which any byte is changed is refused.
 
 use super::{Outcome, Target};
 use crate::oracle::is_defect;
@@ -282,7 +282,8 @@ fn changed_artifact(bytes: &[u8]) -> Result<Outcome> {
 }
 
 fn refused(engine: &Engine, bytes: &[u8]) -> Result<()> {
-    // SAFETY: bytes that a checksum does not fit are refused before any of them is taken for code; nobody here computes a checksum.
+    // SAFETY: bytes that a checksum does not fit are refused before any of them is taken for code; nobody here computes
+    // a checksum.
     #[allow(unsafe_code, reason = "the target is about what this refuses")]
     let loaded = unsafe { Module::deserialize(engine, bytes) };
     match loaded {

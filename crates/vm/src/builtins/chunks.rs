@@ -6,14 +6,15 @@ use crate::{CallError, Store};
 /// What a range consists of.
 #[derive(Clone, Copy)]
 pub(super) enum Unit {
-    /// Bytes of a memory. Between chunks no reference is held, so that whatever the embedder's callback does is harmless.
+    /// Bytes of a memory. Between chunks no reference is held, so that whatever the embedder's callback does is
+    /// harmless.
     Byte,
     /// Elements of a table or an array, to which references are held: nothing that collects runs between chunks.
     Element,
 }
 
-/// Does something to `count` units, a chunk at a time, and looks between chunks whether to stop. `each` gets the offset and the length
-/// of a chunk; the last chunk comes first unless `upwards`, for ranges that overlap.
+/// Does something to `count` units, a chunk at a time, and looks between chunks whether to stop. `each` gets the offset
+/// and the length of a chunk; the last chunk comes first unless `upwards`, for ranges that overlap.
 pub(super) fn in_chunks(
     store: &mut Store,
     unit: Unit,

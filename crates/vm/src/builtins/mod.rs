@@ -1,7 +1,7 @@
 //! What compiled code asks of the vm.
 //!
-//! Each builtin is a Rust function. For machine code it has an `extern "C"` shell, which owns nothing when it leaves for a handler: that
-//! is what makes the jump sound. An interpreter calls [`interpret`].
+//! Each builtin is a Rust function. For machine code it has an `extern "C"` shell, which owns nothing when it leaves
+//! for a handler: that is what makes the jump sound. An interpreter calls [`interpret`].
 
 #![allow(clippy::too_many_arguments, reason = "the arguments are those of the builtins")]
 
@@ -30,7 +30,8 @@ unsafe fn run<R>(context: *mut u8, body: impl FnOnce(&mut Store, InstanceId) -> 
     unsafe { attempt(context, body).unwrap_or_else(|target| unwind::jump(target)) }
 }
 
-/// Runs a builtin on behalf of the instance whose context compiled code passed. An error is where compiled code is to go on.
+/// Runs a builtin on behalf of the instance whose context compiled code passed. An error is where compiled code is to
+/// go on.
 ///
 /// # Safety
 ///
@@ -60,7 +61,8 @@ unsafe fn attempt<R>(
     }
 }
 
-/// An argument or a result of a builtin in an interpreter's register, whose upper half is undefined where a value has 32 bits.
+/// An argument or a result of a builtin in an interpreter's register, whose upper half is undefined where a value has
+/// 32 bits.
 trait Word {
     fn from_word(word: u64) -> Self;
     fn into_word(self) -> u64;
@@ -173,14 +175,15 @@ implementations! {
 
 /// Moves bytes.
 unsafe extern "C" fn raw_copy(_context: *mut u8, to: *mut u8, from: *const u8, length: u64) {
-    // SAFETY: both ranges are mapped: the lowering of `array.copy` compares their extents with the heap's end before it calls this
-    // (`move_long` in the jit). They may overlap.
+    // SAFETY: both ranges are mapped: the lowering of `array.copy` compares their extents with the heap's end before it
+    // calls this (`move_long` in the jit). They may overlap.
     unsafe { core::ptr::copy(from, to, length as usize) };
 }
 
 /// Fills bytes.
 unsafe extern "C" fn raw_fill(_context: *mut u8, to: *mut u8, byte: u32, length: u64) {
-    // SAFETY: the range is that of an object just allocated, which the heap has checked (`zero_elements` in the jit calls this).
+    // SAFETY: the range is that of an object just allocated, which the heap has checked (`zero_elements` in the jit
+    // calls this).
     unsafe { core::ptr::write_bytes(to, byte as u8, length as usize) };
 }
 

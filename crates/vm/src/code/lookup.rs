@@ -1,7 +1,8 @@
 //! What is known about a program counter.
 //!
-//! Every table is a sorted array, so each question costs a binary search over the registered texts and one over the table: O(log n). [`CodeAt`]
-//! allocates nothing and takes no lock, so the signal handler can ask it; [`code_at`] is its form for tools.
+//! Every table is a sorted array, so each question costs a binary search over the registered texts and one over the
+//! table: O(log n). [`CodeAt`] allocates nothing and takes no lock, so the signal handler can ask it; [`code_at`] is
+//! its form for tools.
 
 use super::{CodeObject, Snapshot, Symbol};
 use crate::LoadedModule;
@@ -16,7 +17,8 @@ pub(crate) struct CodeAt<'a> {
     pub(crate) module: &'a Arc<CompiledModule>,
     /// Text offset of the program counter.
     offset: u32,
-    /// 1 for a return address: the call may be the last instruction of its function, so it is the byte before that tells where it is.
+    /// 1 for a return address: the call may be the last instruction of its function, so it is the byte before that
+    /// tells where it is.
     back: u32,
 }
 
@@ -84,7 +86,8 @@ pub struct CodeLocation {
     pub wasm_offset: Option<u32>,
     /// The trap that a fault of the instruction means.
     pub trap: Option<Trap>,
-    /// When this is the return address of a call that can collect: where the frame's references are, in bytes below its frame pointer.
+    /// When this is the return address of a call that can collect: where the frame's references are, in bytes below its
+    /// frame pointer.
     pub stack_map: Option<Box<[u32]>>,
     /// When this is the return address of a call inside a `try`: the handlers, to be tried in order.
     pub handlers: Box<[Handler]>,
@@ -104,8 +107,8 @@ impl CodeLocation {
 
 /// Looks a program counter up in the process's code registry: `None` when it is not in a function of a loaded module.
 ///
-/// `return_address` says that it is where a call returns to, and not an instruction about to run: then module, function and Wasm
-/// offset are those of the call. The module is kept alive as long as the answer.
+/// `return_address` says that it is where a call returns to, and not an instruction about to run: then module, function
+/// and Wasm offset are those of the call. The module is kept alive as long as the answer.
 pub fn code_at(pc: usize, return_address: bool) -> Option<CodeLocation> {
     let code = Snapshot::take();
     let at = if return_address { code.return_to(pc) } else { code.instruction(pc) }?;

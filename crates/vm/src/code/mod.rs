@@ -1,4 +1,5 @@
-//! Machine code in the process: where it is mapped, how it is found again by address, and what is known about an address.
+//! Machine code in the process: where it is mapped, how it is found again by address, and what is known about an
+//! address.
 
 mod lookup;
 mod object;

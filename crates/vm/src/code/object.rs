@@ -23,16 +23,18 @@ pub(crate) enum CodeKind {
 
 /// A mapped text of which nothing is known yet.
 ///
-/// Code is written before anything leads to it, and never changed after. No page is ever writable and executable: a text that is complete is
-/// written first and made executable then, or mapped from an artifact; one that grows is mapped from an unnamed file, executable and not
-/// writable, and grows by writing to the file. Its beginning may be an artifact's.
+/// Code is written before anything leads to it, and never changed after. No page is ever writable and executable: a
+/// text that is complete is written first and made executable then, or mapped from an artifact; one that grows is
+/// mapped from an unnamed file, executable and not writable, and grows by writing to the file. Its beginning may be an
+/// artifact's.
 ///
 /// ```text
 ///   base        base + before                 base + before + fixed
 ///    | slots     | text: an artifact's pages   | text: the unnamed file's pages … room |
 /// ```
 ///
-/// Invariant (kept by this module): `[before, before + length)` of the mapping is readable, and nobody writes there any more.
+/// Invariant (kept by this module): `[before, before + length)` of the mapping is readable, and nobody writes there any
+/// more.
 pub(crate) struct CodeMapping {
     mapping: Reservation,
     /// Bytes of data in front of the text: the slots of jump stubs.
@@ -63,7 +65,8 @@ impl CodeMapping {
     pub(crate) fn of_bytes(target: Target, text: &[u8]) -> Result<CodeMapping, MemoryError> {
         let mut mapping = Reservation::new(text.len() as u64)?;
         mapping.commit_to(text.len())?;
-        // SAFETY: `text.len()` bytes were committed just now, in a mapping that nobody else knows of, so they overlap nothing.
+        // SAFETY: `text.len()` bytes were committed just now, in a mapping that nobody else knows of, so they overlap
+        // nothing.
         unsafe { core::ptr::copy_nonoverlapping(text.as_ptr(), mapping.base(), text.len()) };
         match target {
             // x86-64 keeps instruction fetch coherent with stores; other targets flush here.
@@ -73,8 +76,8 @@ impl CodeMapping {
         Ok(CodeMapping::complete(mapping, text.len()))
     }
 
-    /// Maps a text of a target from a file, where it starts at a multiple of the page size. Nothing is copied, and no page is ever
-    /// writable.
+    /// Maps a text of a target from a file, where it starts at a multiple of the page size. Nothing is copied, and no
+    /// page is ever writable.
     ///
     /// # Safety
     ///
@@ -89,15 +92,16 @@ impl CodeMapping {
         CodeMapping { mapping, before: 0, fixed: length, length: AtomicUsize::new(length), room: length, file: None }
     }
 
-    /// Maps a text for this machine that can grow, behind the slots of `count` jump stubs, by copying what there is of it.
+    /// Maps a text for this machine that can grow, behind the slots of `count` jump stubs, by copying what there is of
+    /// it.
     pub(crate) fn growing(count: u32, text: &[u8]) -> Result<CodeMapping, MemoryError> {
         let code = CodeMapping::with_room(count, 0, |_| Ok(()))?;
         code.append(0, text)?;
         Ok(code)
     }
 
-    /// As [`growing`](Self::growing), but what there is of the text is mapped from a file, where it starts at a multiple of the page size
-    /// and zeros fill its last page. What is added begins on the page behind.
+    /// As [`growing`](Self::growing), but what there is of the text is mapped from a file, where it starts at a
+    /// multiple of the page size and zeros fill its last page. What is added begins on the page behind.
     ///
     /// # Safety
     ///
@@ -127,8 +131,8 @@ impl CodeMapping {
         let mut mapping = Reservation::new((before + room) as u64)?;
         mapping.commit_to(before)?;
         map(&mut mapping)?;
-        // SAFETY: the file has no name and no other handle, so only `append` writes to it, and that only behind what it has written
-        // before; nothing jumps to code before it is written (`Lazy` sets slots afterwards).
+        // SAFETY: the file has no name and no other handle, so only `append` writes to it, and that only behind what it
+        // has written before; nothing jumps to code before it is written (`Lazy` sets slots afterwards).
         unsafe { mapping.map_growing_file(before + fixed, &file)? };
         Ok(CodeMapping { mapping, before, fixed, length: AtomicUsize::new(fixed), room, file: Some(file) })
     }
@@ -159,14 +163,15 @@ impl CodeMapping {
     pub(crate) fn slot(&self, stub: u32) -> &AtomicUsize {
         let offset = stub as usize * SLOT as usize;
         assert!(offset + SLOT as usize <= self.before);
-        // SAFETY: in bounds, as just checked; aligned, since the mapping begins a page; committed and zero from the start (`with_room`). It is
-        // accessed atomically here, and by jump stubs, which read a whole aligned word.
+        // SAFETY: in bounds, as just checked; aligned, since the mapping begins a page; committed and zero from the
+        // start (`with_room`). It is accessed atomically here, and by jump stubs, which read a whole aligned word.
         unsafe { &*self.mapping.base().add(offset).cast::<AtomicUsize>() }
     }
 
     /// The bytes of the text.
     fn text(&self) -> &[u8] {
-        // SAFETY: this type's invariant: the bytes are readable as long as the mapping, which is this value's, and constant.
+        // SAFETY: this type's invariant: the bytes are readable as long as the mapping, which is this value's, and
+        // constant.
         unsafe { core::slice::from_raw_parts(self.start(), self.length()) }
     }
 

@@ -1,12 +1,13 @@
 //! From a program counter to the code that it is in.
 //!
 //! One process-wide sorted list, replaced as a whole at each change. Readers take no lock and allocate nothing, because
-//! one of them is the signal handler: a reader counts itself in, reads the current list, and counts itself out. A writer
-//! publishes a new list and frees old ones only after it has seen the count at zero: whoever counts himself in
+//! one of them is the signal handler: a reader counts itself in, reads the current list, and counts itself out. A
+//! writer publishes a new list and frees old ones only after it has seen the count at zero: whoever counts himself in
 //! later sees the new list.
 //!
-//! A list that could not be freed because somebody was reading keeps code alive that is no longer registered. So the last
-//! reader to leave frees it, unless it is the signal handler, which must not: the next ordinary reader or writer does.
+//! A list that could not be freed because somebody was reading keeps code alive that is no longer registered. So the
+//! last reader to leave frees it, unless it is the signal handler, which must not: the next ordinary reader or writer
+//! does.
 
 use super::CodeObject;
 use std::ptr::null_mut;
@@ -72,8 +73,8 @@ fn replace(change: impl FnOnce(&mut List)) {
 fn free(retired: &mut Retired) {
     if READERS.load(SeqCst) == 0 {
         for list in retired.0.drain(..) {
-            // SAFETY: made by `Box::into_raw` in `replace` and no longer current. All readers that could have seen it are
-            // gone: the count was zero after it was replaced.
+            // SAFETY: made by `Box::into_raw` in `replace` and no longer current. All readers that could have seen it
+            // are gone: the count was zero after it was replaced.
             drop(unsafe { Box::from_raw(list) });
         }
     }
@@ -116,8 +117,8 @@ impl Drop for Snapshot {
     fn drop(&mut self) {
         let last = READERS.fetch_sub(1, SeqCst) == 1;
         if last && !self.in_handler && LEFTOVERS.load(SeqCst) {
-            // A writer at work will see to it itself; and a thread that is writing can be here, when what it drops looks
-            // something up, so waiting is out of the question.
+            // A writer at work will see to it itself; and a thread that is writing can be here, when what it drops
+            // looks something up, so waiting is out of the question.
             if let Ok(mut retired) = WRITER.try_lock() {
                 free(&mut retired);
             }

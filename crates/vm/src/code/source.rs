@@ -1,7 +1,7 @@
 //! Source positions, from the DWARF sections of a module.
 //!
-//! DWARF comes from whoever made the module and is not trusted. Its readers answer malformed input with errors; nesting, over which
-//! they recurse, is bounded here before they see it.
+//! DWARF comes from whoever made the module and is not trusted. Its readers answer malformed input with errors;
+//! nesting, over which they recurse, is bounded here before they see it.
 
 use addr2line::Context;
 use gimli::{Dwarf, EndianReader, LittleEndian, SectionId, constants as dw};
@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 type Reader = EndianReader<LittleEndian, Arc<[u8]>>;
 
-/// How deep inlined functions may be nested: compilers stay far below, and the reader's recursion must not use the stack up.
+/// How deep inlined functions may be nested: compilers stay far below, and the reader's recursion must not use the
+/// stack up.
 const MAX_INLINE_DEPTH: usize = 100;
 
 /// A source position. Lines and columns count from 1.

@@ -1,5 +1,5 @@
-//! Everything that an instance needs memory for, taken before the store knows of the instance: when something cannot be had, dropping the
-//! parts gives back what was.
+//! Everything that an instance needs memory for, taken before the store knows of the instance: when something cannot be
+//! had, dropping the parts gives back what was.
 
 use super::Block;
 use crate::store::{Memory, Table};

@@ -62,7 +62,8 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         if self.pooled.is_none() {
-            // SAFETY: allocated in `new` with this layout; the block goes with its store, whose compiled code has ended.
+            // SAFETY: allocated in `new` with this layout; the block goes with its store, whose compiled code has
+            // ended.
             unsafe { dealloc(self.at.as_ptr(), self.layout) };
         }
     }

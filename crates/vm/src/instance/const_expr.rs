@@ -1,8 +1,8 @@
 //! Constant expressions: evaluated, never compiled.
 //!
-//! Operands stand on a stack of the store, which is part of its roots: a collection in the middle of an expression finds
-//! and updates them. A reference that leaves the stack goes straight into an object or to the caller, with no allocation in
-//! between.
+//! Operands stand on a stack of the store, which is part of its roots: a collection in the middle of an expression
+//! finds and updates them. A reference that leaves the stack goes straight into an object or to the caller, with no
+//! allocation in between.
 
 use crate::{CallError, InstanceId, LoadedModule, Store};
 use heapwright_gc_heap::{BadReference, GcRef, HeapType, RefType, StorageType, ValType, Value};

@@ -46,8 +46,8 @@ impl Store {
         Ok(id)
     }
 
-    /// Makes the instance with its block's constant part. From here on it is there, even if initialisation fails: what it
-    /// wrote into imported tables may refer to it.
+    /// Makes the instance with its block's constant part. From here on it is there, even if initialisation fails: what
+    /// it wrote into imported tables may refer to it.
     fn new_instance(&mut self, module: &Arc<LoadedModule>, imports: &[Extern], block: Block) -> InstanceId {
         let state = &mut self.state;
         let (info, layout) = (module.info(), &module.compiled().layout);

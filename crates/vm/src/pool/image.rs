@@ -1,8 +1,8 @@
 //! Initial contents of memories as files in memory, which every instance maps copy-on-write.
 //!
-//! A memory gets an image only where that cannot be told from copying the segments one by one: all its active segments have constant
-//! offsets within the initial size, and nothing that comes before them in the order of instantiation and may trap has effects outside
-//! the instance.
+//! A memory gets an image only where that cannot be told from copying the segments one by one: all its active segments
+//! have constant offsets within the initial size, and nothing that comes before them in the order of instantiation and
+//! may trap has effects outside the instance.
 
 use crate::LoadedModule;
 use crate::mapping::page_size;

@@ -1,11 +1,12 @@
 //! Where instances get their memory from.
 //!
-//! *On demand*: each thing is mapped when it is made and unmapped when its store goes. *Pooling*: things live in slots of fixed size and limited
-//! number, which are cleared and kept when a store goes, so that the next instance needs few system calls or none.
+//! *On demand*: each thing is mapped when it is made and unmapped when its store goes. *Pooling*: things live in slots
+//! of fixed size and limited number, which are cleared and kept when a store goes, so that the next instance needs few
+//! system calls or none.
 //!
-//! A slot is a value that owns its mapping: a heap's reservation, a memory's, a table's. A store takes the value out of the pool and its drop
-//! brings it back ([`Taken`]), on every path, also when an instantiation fails half-way. A free slot holds no guest's data: it is cleared
-//! before it can be taken again, and dropped (unmapped) if that fails.
+//! A slot is a value that owns its mapping: a heap's reservation, a memory's, a table's. A store takes the value out of
+//! the pool and its drop brings it back ([`Taken`]), on every path, also when an instantiation fails half-way. A free
+//! slot holds no guest's data: it is cleared before it can be taken again, and dropped (unmapped) if that fails.
 
 mod config;
 mod error;
@@ -145,8 +146,8 @@ impl Allocator {
         Ok(Some((cleared(Some(&pool.tables), || ClearedSlot::committed(size))?, elements.into())))
     }
 
-    /// Address space for a memory, its first bytes accessible and with their initial contents, and the size to which it can grow.
-    /// `pooled` is false for memories that belong to no instance.
+    /// Address space for a memory, its first bytes accessible and with their initial contents, and the size to which it
+    /// can grow. `pooled` is false for memories that belong to no instance.
     pub(crate) fn memory(
         &self,
         ty: &MemoryInfo,

@@ -6,7 +6,8 @@ use crate::mapping::Reservation;
 use heapwright_gc_heap::MemoryError;
 use std::sync::Arc;
 
-/// A mapping of which a prefix is used and is zero when the slot is taken: a table, an instance's context, a function table.
+/// A mapping of which a prefix is used and is zero when the slot is taken: a table, an instance's context, a function
+/// table.
 pub(crate) struct ClearedSlot {
     pub(crate) mapping: Reservation,
     /// Bytes that may not be zero. Kept by the user.
@@ -50,8 +51,8 @@ impl MemorySlot {
         self.image.is_some()
     }
 
-    /// Makes exactly the first `length` bytes (rounded up to pages) accessible, with the contents of `image` or zero. To be called on a new or
-    /// cleared slot.
+    /// Makes exactly the first `length` bytes (rounded up to pages) accessible, with the contents of `image` or zero.
+    /// To be called on a new or cleared slot.
     pub(crate) fn prepare(&mut self, length: usize, image: Option<&Arc<MemoryImage>>) -> Result<(), MemoryError> {
         faults::point()?;
         let same = match (&self.image, image) {
@@ -80,8 +81,9 @@ impl Recycle for MemorySlot {
             && keep > image.range().start
         {
             let end = image.range().end.min(keep);
-            // SAFETY: the image is inside what is accessible: `prepare` commits before it maps, and what is committed shrinks only there, when the
-            // image is gone. Nobody else looks: a slot that is recycled has no user (`Taken` owns it alone until its drop).
+            // SAFETY: the image is inside what is accessible: `prepare` commits before it maps, and what is committed
+            // shrinks only there, when the image is gone. Nobody else looks: a slot that is recycled has no user
+            // (`Taken` owns it alone until its drop).
             let bytes = unsafe { self.mapping.bytes_mut(image.range().start..end) };
             image.read(bytes)?;
         }

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A value that can be made as good as new.
 pub(crate) trait Recycle: Send {
-    /// Removes all traces of its use. The first `keep` bytes may stay resident; the rest of its memory goes back to the system.
+    /// Removes all traces of its use. The first `keep` bytes may stay resident; the rest of its memory goes back to the
+    /// system.
     fn recycle(&mut self, keep: usize) -> Result<(), MemoryError>;
 }
 

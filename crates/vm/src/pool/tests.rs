@@ -158,7 +158,8 @@ fn modules_that_never_fit_are_refused_when_they_are_loaded() {
     assert_eq!(call(&mut store, instance, "table", 0).unwrap(), 50);
 }
 
-/// A module whose memory begins with `data` at `at`; `sum` adds up all bytes of the memory, `spoil` overwrites everything and grows.
+/// A module whose memory begins with `data` at `at`; `sum` adds up all bytes of the memory, `spoil` overwrites
+/// everything and grows.
 fn summing(pages: u32, segments: &str) -> String {
     format!(
         r#"(module (memory {pages}) {segments}
@@ -247,7 +248,8 @@ fn an_image_does_not_run_ahead_of_a_trap() {
         );
         let owner = store.instantiate(&owner, &[]).unwrap();
         let table = store.instance_export(owner, "t").unwrap();
-        // Its first segment puts a function into the other's table, its second one traps, and so its data is never written.
+        // Its first segment puts a function into the other's table, its second one traps, and so its data is never
+        // written.
         let data = format!(r#"(data (i32.const 0) "{}")"#, "a".repeat(300 << 10));
         let half = module(
             &runtime,
@@ -265,7 +267,8 @@ fn an_image_does_not_run_ahead_of_a_trap() {
     }
 }
 
-/// A heap's end is a fault also where the slot's last user had more: a forged reference cannot reach beyond what its own store has.
+/// A heap's end is a fault also where the slot's last user had more: a forged reference cannot reach beyond what its
+/// own store has.
 #[test]
 fn a_used_heap_ends_where_its_store_says() {
     let runtime = pooled(|c| c.total_gc_heaps = 1);

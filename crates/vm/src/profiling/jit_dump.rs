@@ -1,7 +1,7 @@
 //! A jitdump: records of code, of the names of functions, and of the lines that code comes from.
 //!
-//! The format is specified with the Linux kernel's perf tool (`jitdump-specification.txt`). All numbers have the byte order of the machine. perf
-//! finds the file because the process maps its first page as executable.
+//! The format is specified with the Linux kernel's perf tool (`jitdump-specification.txt`). All numbers have the byte
+//! order of the machine. perf finds the file because the process maps its first page as executable.
 
 use super::Function;
 use std::fs::OpenOptions;

@@ -1,7 +1,7 @@
 //! Telling profilers about generated code: a perf map or a jitdump.
 //!
-//! A profiler samples addresses; what is at an address of compiled code only this process knows. Both files are of the whole process: every
-//! engine that profiles in the same way writes to the same one.
+//! A profiler samples addresses; what is at an address of compiled code only this process knows. Both files are of the
+//! whole process: every engine that profiles in the same way writes to the same one.
 
 mod jit_dump;
 mod perf_map;
@@ -24,8 +24,8 @@ pub enum ProfilingStrategy {
     None,
     /// A line of text for each function in `/tmp/perf-PID.map`: names for `perf report`.
     PerfMap,
-    /// Code, names and addresses of Wasm instructions in `jit-PID.dump` in the working directory. `perf inject --jit` makes of it what
-    /// `perf annotate` shows.
+    /// Code, names and addresses of Wasm instructions in `jit-PID.dump` in the working directory. `perf inject --jit`
+    /// makes of it what `perf annotate` shows.
     JitDump,
 }
 

@@ -12,8 +12,8 @@ use heapwright_jit::abi::{SignatureKinds, StoreContext, Trap};
 type Trampoline = unsafe extern "C" fn(*const u8, *mut u8, *mut [u8; 16], *mut StoreContext) -> u32;
 
 impl Store {
-    /// Calls a function. `slots` holds the parameters and receives the results: its length is at least the larger of both
-    /// numbers. References among the parameters need not be rooted; those among the results are unrooted.
+    /// Calls a function. `slots` holds the parameters and receives the results: its length is at least the larger of
+    /// both numbers. References among the parameters need not be rooted; those among the results are unrooted.
     ///
     /// # Errors
     ///
@@ -29,8 +29,8 @@ impl Store {
     ///
     /// # Safety
     ///
-    /// `code` must be a function of type `ty`, whose signature id is `signature`, that expects the context `callee`, which must
-    /// be one of this store's.
+    /// `code` must be a function of type `ty`, whose signature id is `signature`, that expects the context `callee`,
+    /// which must be one of this store's.
     pub(crate) unsafe fn call_raw(
         &mut self,
         code: *const u8,
@@ -88,11 +88,11 @@ impl Store {
         let mut activation = Activation::new(context, stub.handler, stub.sp_distance, outer, guarded, trace);
         activation.watermark = self.state.watermark.as_deref().map_or(core::ptr::null(), |mark| mark);
         let store: *mut Store = self;
-        // From here to the end of the call the store is reached through this pointer only: compiled code passes it to builtins and
-        // host functions, each of which borrows it while compiled code stands still.
+        // From here to the end of the call the store is reached through this pointer only: compiled code passes it to
+        // builtins and host functions, each of which borrows it while compiled code stands still.
         //
-        // SAFETY: the context is valid as long as the store, which `self` borrows for the whole call. The activation stays where it
-        // is until it ends. The trampoline is what its type says (the compiler's promise).
+        // SAFETY: the context is valid as long as the store, which `self` borrows for the whole call. The activation
+        // stays where it is until it ends. The trampoline is what its type says (the compiler's promise).
         unsafe {
             if outer.is_null() {
                 (*context).stack_limit = stack::limit(max_stack);

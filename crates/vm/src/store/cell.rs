@@ -27,7 +27,8 @@ impl<T> CellBox<T> {
 impl<T> Drop for CellBox<T> {
     fn drop(&mut self) {
         if self.owned {
-            // SAFETY: made by `Box::leak` in `new`. Cells go when their store does, and its compiled code has ended then.
+            // SAFETY: made by `Box::leak` in `new`. Cells go when their store does, and its compiled code has ended
+            // then.
             drop(unsafe { Box::from_raw(self.at.as_ptr()) });
         }
     }

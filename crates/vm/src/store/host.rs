@@ -8,12 +8,12 @@ use heapwright_jit::abi::HostFuncContext;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-/// A host function: parameters are in the slots when it is called, results when it returns. There are as many slots as the larger
-/// of both numbers, and at least one.
+/// A host function: parameters are in the slots when it is called, results when it returns. There are as many slots as
+/// the larger of both numbers, and at least one.
 ///
-/// References among the parameters are unrooted: they are valid until the function does something that may collect. Roots that it adds
-/// to the innermost scope of [`HostRoots`](crate::HostRoots) are dropped when it returns; references among the results need
-/// no root.
+/// References among the parameters are unrooted: they are valid until the function does something that may collect.
+/// Roots that it adds to the innermost scope of [`HostRoots`](crate::HostRoots) are dropped when it returns; references
+/// among the results need no root.
 pub type HostFn = dyn Fn(&mut HostCall<'_>, &mut [ValRaw]) -> Result<(), CallError> + Send + Sync;
 
 /// A call of a host function by compiled code or by the host.
@@ -31,8 +31,8 @@ impl HostCall<'_> {
 
     /// The store.
     pub fn store(&mut self) -> &mut Store {
-        // SAFETY: the pointer comes from the `&mut Store` of the innermost call, which is not used until this call returns
-        // (kept by the host-call path), and the borrow is of `self`.
+        // SAFETY: the pointer comes from the `&mut Store` of the innermost call, which is not used until this call
+        // returns (kept by the host-call path), and the borrow is of `self`.
         unsafe { &mut *self.store }
     }
 
@@ -112,8 +112,8 @@ pub(crate) unsafe fn interpret_host_call(
     slots: *mut [u8; 16],
 ) -> Result<(), unwind::Target> {
     let context: *const HostContext = context.cast();
-    // SAFETY: the stub passes the context of the function called, which lives as long as its store; the store's pointer is set
-    // during calls (kept by `Store::enter`), and compiled code stands still, so the store may be borrowed.
+    // SAFETY: the stub passes the context of the function called, which lives as long as its store; the store's pointer
+    // is set during calls (kept by `Store::enter`), and compiled code stands still, so the store may be borrowed.
     let (store, func, slots, instance) = unsafe {
         let HostContext { abi, func, slots: count, instance } = &*context;
         let store: *mut Store = (*abi.store).store.cast();

@@ -1,9 +1,10 @@
 //! Fuel, and stopping compiled code from outside.
 //!
-//! Compiled code looks at one word of its store, which is 0 when it is to stop: because of an [`InterruptHandle`], or because the
-//! store's deadline in epochs is reached. Who sets the word does so under the lock of the store's *link*, which also knows whether the store
-//! still lives. The epoch's counter is the runtime's; to move it on costs a visit of each store that has a deadline, so that
-//! the check in compiled code costs nothing more than it does without deadlines.
+//! Compiled code looks at one word of its store, which is 0 when it is to stop: because of an [`InterruptHandle`], or
+//! because the store's deadline in epochs is reached. Who sets the word does so under the lock of the store's *link*,
+//! which also knows whether the store still lives. The epoch's counter is the runtime's; to move it on costs a visit of
+//! each store that has a deadline, so that the check in compiled code costs nothing more than it does without
+//! deadlines.
 
 use super::{HostCall, Store};
 use crate::CallError;
@@ -20,7 +21,8 @@ pub(crate) const CHUNK_BYTES: u64 = 1 << 20;
 /// The same in slots of a table or elements of an array, where each may run a barrier.
 pub(crate) const CHUNK_ELEMENTS: u64 = 1 << 16;
 
-/// Called when a store's deadline is reached: answers how many epochs from now the next one is, or ends the call with an error.
+/// Called when a store's deadline is reached: answers how many epochs from now the next one is, or ends the call with
+/// an error.
 pub type EpochCallback = dyn FnMut(&mut HostCall<'_>) -> Result<u64, CallError> + Send;
 
 /// The epoch of a runtime, and the stores that have a deadline.
@@ -32,8 +34,8 @@ pub struct Epochs {
 
 /// Stops a store's compiled code from another thread. It outlives its store harmlessly.
 ///
-/// Compiled code listens only when [`Settings::epochs`](heapwright_jit::Settings::epochs) is on, at function entries and
-/// loop headers, and in operations on ranges.
+/// Compiled code listens only when [`Settings::epochs`](heapwright_jit::Settings::epochs) is on, at function entries
+/// and loop headers, and in operations on ranges.
 #[derive(Clone)]
 pub struct InterruptHandle(Arc<Link>);
 
@@ -59,8 +61,8 @@ impl Default for Wishes {
 #[derive(Clone, Copy)]
 struct Context(*mut StoreContext);
 
-// SAFETY: only one field is touched through it, atomically, and only while the store lives (the lock is held, and the store's
-// drop takes it).
+// SAFETY: only one field is touched through it, atomically, and only while the store lives (the lock is held, and the
+// store's drop takes it).
 unsafe impl Send for Context {}
 
 impl Wishes {
@@ -68,14 +70,16 @@ impl Wishes {
     fn publish(&self, now: u64) {
         if let Some(Context(context)) = self.context {
             let word = if self.interrupt || self.deadline <= now { 0 } else { NO_DEADLINE };
-            // SAFETY: the store is alive, for its drop clears the link first. Compiled code reads the aligned word in one access.
+            // SAFETY: the store is alive, for its drop clears the link first. Compiled code reads the aligned word in
+            // one access.
             unsafe { AtomicU64::from_ptr(&raw mut (*context).epoch_deadline) }.store(word, Relaxed);
         }
     }
 }
 
 impl InterruptHandle {
-    /// Makes compiled code of the store trap with [`Trap::Interrupt`] soon; code that is not running now will when it is entered.
+    /// Makes compiled code of the store trap with [`Trap::Interrupt`] soon; code that is not running now will when it
+    /// is entered.
     pub fn interrupt(&self) {
         let mut wishes = self.0.wishes();
         wishes.interrupt = true;
@@ -176,8 +180,9 @@ impl Store {
         self.poll(true)
     }
 
-    /// Looks whether an operation on a range is to stop. With `callback`, the caller stands at a safepoint and holds no reference and no
-    /// borrow: the callback may run. Without, an operation whose store has a callback goes on, and the next check asks it.
+    /// Looks whether an operation on a range is to stop. With `callback`, the caller stands at a safepoint and holds no
+    /// reference and no borrow: the callback may run. Without, an operation whose store has a callback goes on, and the
+    /// next check asks it.
     pub(crate) fn poll(&mut self, callback: bool) -> Result<(), CallError> {
         // SAFETY: the context is the store's own.
         let word = unsafe { AtomicU64::from_ptr(&raw mut (*self.state.context()).epoch_deadline) };

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 /// A linear memory.
 ///
-/// Invariant (kept by this module): the cell's base is the mapping's, its length is at most what is committed, and both are
-/// what compiled code sees.
+/// Invariant (kept by this module): the cell's base is the mapping's, its length is at most what is committed, and both
+/// are what compiled code sees.
 pub(crate) struct Memory {
     slot: Taken<MemorySlot>,
     cell: CellBox<MemoryCell>,

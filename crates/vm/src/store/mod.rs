@@ -124,8 +124,8 @@ pub struct StoreState {
     pub(crate) recorded: RecordedCalls,
 }
 
-// SAFETY: a store owns what its pointers point at, and compiled code runs only inside a call that borrows the store. Host
-// functions, event sinks, limiters and collectors are `Send`; `host_data` is the embedder's promise.
+// SAFETY: a store owns what its pointers point at, and compiled code runs only inside a call that borrows the store.
+// Host functions, event sinks, limiters and collectors are `Send`; `host_data` is the embedder's promise.
 unsafe impl Send for Store {}
 
 /// A context whose compiled code may do nothing yet.

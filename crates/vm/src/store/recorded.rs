@@ -5,7 +5,8 @@ use crate::InstanceId;
 use hashbrown::HashMap;
 use heapwright_jit::CallProfile;
 
-/// Callees of one call beyond this are not told apart: the guest must not make the notes long, and nobody wants to know them.
+/// Callees of one call beyond this are not told apart: the guest must not make the notes long, and nobody wants to know
+/// them.
 const MOST_CALLEES: usize = 64;
 
 /// Notes of a store.
@@ -28,8 +29,9 @@ impl RecordedCalls {
 }
 
 impl Store {
-    /// Whom the calls through references and tables of this store's instances have called so far: functions of the same instance. Empty unless code was
-    /// compiled with [`Settings::record_calls`](heapwright_jit::Settings::record_calls).
+    /// Whom the calls through references and tables of this store's instances have called so far: functions of the same
+    /// instance. Empty unless code was compiled with
+    /// [`Settings::record_calls`](heapwright_jit::Settings::record_calls).
     pub fn call_profile(&self) -> CallProfile {
         let mut profile = CallProfile::new();
         for (&number, calls) in &self.state.recorded.calls {

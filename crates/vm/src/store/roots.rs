@@ -1,7 +1,8 @@
 //! References that the host holds.
 //!
-//! Two ways: *owned* roots live until they are removed; *scoped* roots form a stack and live until their scope ends. Both
-//! are named by ids with a generation, so that a stale id is noticed. Generations are 64 bits wide: they are never used up.
+//! Two ways: *owned* roots live until they are removed; *scoped* roots form a stack and live until their scope ends.
+//! Both are named by ids with a generation, so that a stale id is noticed. Generations are 64 bits wide: they are never
+//! used up.
 
 use heapwright_gc_heap::GcRef;
 

@@ -13,8 +13,9 @@ const MAX_SLOTS: u64 = 10_000_000;
 
 /// A table.
 ///
-/// Invariant (kept by this module): the cell's base is `slots`, its length is at most `capacity`, slots at and beyond the
-/// length are null, and every non-null entry of a function table whose element type is concrete has a subtype of it.
+/// Invariant (kept by this module): the cell's base is `slots`, its length is at most `capacity`, slots at and beyond
+/// the length are null, and every non-null entry of a function table whose element type is concrete has a subtype of
+/// it.
 pub(crate) struct Table {
     slots: *mut u8,
     capacity: u64,
@@ -281,7 +282,8 @@ impl Store {
 }
 
 impl StoreState {
-    /// A table that the store does not know of yet, nor of `beside` others; without these it is the host's own. Its slots are null.
+    /// A table that the store does not know of yet, nor of `beside` others; without these it is the host's own. Its
+    /// slots are null.
     pub(crate) fn allocate_table(&mut self, ty: TableType, beside: Option<usize>) -> Result<Table, InstantiateError> {
         let count = self.tables.len() + beside.unwrap_or(0);
         self.check_count("tables", count, |limiter| limiter.tables())?;
@@ -292,8 +294,9 @@ impl StoreState {
         Ok(Table::new(ty, self.is_func_ref(&ty.element), slot)?)
     }
 
-    /// The entry that a function table holds for a function id. Ids come from wherever the guest keeps references, a corrupted heap
-    /// included, and compiled code trusts the types of what a typed table holds: so they are checked here.
+    /// The entry that a function table holds for a function id. Ids come from wherever the guest keeps references, a
+    /// corrupted heap included, and compiled code trusts the types of what a typed table holds: so they are checked
+    /// here.
     fn table_entry(&self, table: TableId, id: u32) -> Result<FuncEntry, Trap> {
         let element = &self.tables[table.0 as usize].ty.element;
         if id == 0 && element.nullable {

@@ -61,7 +61,8 @@ pub(crate) fn create() -> Box<dyn Collector> {
     })
 }
 
-/// The words that wait in a buffer. Each has `BUFFER_WORDS` of them, so the next free word and the end say where it starts.
+/// The words that wait in a buffer. Each has `BUFFER_WORDS` of them, so the next free word and the end say where it
+/// starts.
 pub(crate) fn pending(heap: &Heap, index: usize) -> Vec<u32> {
     let buffer = heap.mutator().buffers[index];
     let free = (buffer.end as usize - buffer.next as usize) / 4;

@@ -1,8 +1,9 @@
-//! Random barrier programs, compiled and interpreted, on two heaps that start alike: after each operation every byte of the
-//! heaps, every word of the mutators' state, the buffers and the slow paths' logs must be the same.
+//! Random barrier programs, compiled and interpreted, on two heaps that start alike: after each operation every byte of
+//! the heaps, every word of the mutators' state, the buffers and the slow paths' logs must be the same.
 //!
-//! One store runs an operation as compiled code; the other does it through the heap's own interface, which interprets. A
-//! case prints its seed; `HEAPWRIGHT_BARRIER_SEED` runs that one alone, `HEAPWRIGHT_BARRIER_CASES` sets how many there are.
+//! One store runs an operation as compiled code; the other does it through the heap's own interface, which interprets.
+//! A case prints its seed; `HEAPWRIGHT_BARRIER_SEED` runs that one alone, `HEAPWRIGHT_BARRIER_CASES` sets how many
+//! there are.
 
 mod collector;
 mod generate;

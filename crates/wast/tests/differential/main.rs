@@ -1,9 +1,9 @@
 //! The same program gives the same answers under every collector, with and without pressure, and under another engine.
 //!
-//! What is run are the modules and calls of our scripts, and random modules. Compared are results (any NaN is like any other, any reference like
-//! any other that is not null), whether a call returned, trapped or threw, and, at the end, exported memories and globals. The
-//! other engine is V8, in a Node that the environment variable `HEAPWRIGHT_NODE` names, or `node` when that is recent enough; where there is
-//! none, that part is skipped, with a line that says so.
+//! What is run are the modules and calls of our scripts, and random modules. Compared are results (any NaN is like any
+//! other, any reference like any other that is not null), whether a call returned, trapped or threw, and, at the end,
+//! exported memories and globals. The other engine is V8, in a Node that the environment variable `HEAPWRIGHT_NODE`
+//! names, or `node` when that is recent enough; where there is none, that part is skipped, with a line that says so.
 
 mod commands;
 mod generate;

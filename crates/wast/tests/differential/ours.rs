@@ -7,7 +7,8 @@ use heapwright::{
 };
 use std::collections::HashMap;
 
-/// How each command ended, in the words of the driver script; and of each call, the types of its results if it can be made from outside at all.
+/// How each command ended, in the words of the driver script; and of each call, the types of its results if it can be
+/// made from outside at all.
 pub(crate) struct Answers {
     pub(crate) ended: Vec<String>,
     pub(crate) types: Vec<Option<String>>,

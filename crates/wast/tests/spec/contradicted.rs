@@ -1,7 +1,7 @@
 //! Directives of old proposals that WebAssembly 3.0 contradicts.
 //!
-//! A proposal's scripts stay as they were when it was finished, and later proposals changed some answers. Such a directive
-//! is listed here with what contradicts it. It has to *fail*: an entry that passes is reported as stale.
+//! A proposal's scripts stay as they were when it was finished, and later proposals changed some answers. Such a
+//! directive is listed here with what contradicts it. It has to *fail*: an entry that passes is reported as stale.
 
 use heapwright_wast::Summary;
 

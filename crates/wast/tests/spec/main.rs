@@ -1,7 +1,8 @@
-//! The specification's scripts: one test for each file and collector, and modes under pressure for the sets that concern references.
+//! The specification's scripts: one test for each file and collector, and modes under pressure for the sets that
+//! concern references.
 //!
-//! Tests are named like `gc/struct.wast [copying]`, so `cargo test gc/struct` selects. After the tests come totals, with what only
-//! tests the validator, and vector instructions, on lines of their own.
+//! Tests are named like `gc/struct.wast [copying]`, so `cargo test gc/struct` selects. After the tests come totals,
+//! with what only tests the validator, and vector instructions, on lines of their own.
 
 mod contradicted;
 mod totals;

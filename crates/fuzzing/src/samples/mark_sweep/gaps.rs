@@ -3,8 +3,8 @@
 use heapwright_gc_heap::{HeapCorrupted, NULL_PAGE_BYTES};
 
 // ANCHOR: gaps
-/// Free memory. Gaps `[start, end)` before `next` have been used up, or were too small for what was asked; the next sweep finds
-/// them again.
+/// Free memory. Gaps `[start, end)` before `next` have been used up, or were too small for what was asked; the next
+/// sweep finds them again.
 #[derive(Debug, Default)]
 pub(crate) struct Gaps {
     gaps: Vec<(u32, u32)>,
@@ -28,8 +28,8 @@ impl Gaps {
         (self.gaps, self.next) = (gaps, 0);
     }
 
-    /// The next gap of at least `size` bytes, whole. Smaller ones before it are passed by, so that looking for room takes no
-    /// longer, over all allocations between two collections, than there are gaps.
+    /// The next gap of at least `size` bytes, whole. Smaller ones before it are passed by, so that looking for room
+    /// takes no longer, over all allocations between two collections, than there are gaps.
     pub(crate) fn next(&mut self, size: u32) -> Option<(u32, u32)> {
         // If none is large enough, they stay for smaller objects.
         let found = self.gaps[self.next..].iter().position(|(start, end)| end - start >= size)? + self.next;

@@ -22,7 +22,8 @@ impl Marker {
         Marker { marks, pending: Vec::new(), top, objects: 0, hosts: Vec::new() }
     }
 
-    /// Marks what a reference names. A reference is not to be trusted: it may come from a heap that a faulty guest has overwritten.
+    /// Marks what a reference names. A reference is not to be trusted: it may come from a heap that a faulty guest has
+    /// overwritten.
     pub(crate) fn reach(&mut self, reference: GcRef) -> Result<(), HeapCorrupted> {
         let Some(at) = reference.offset() else { return Ok(()) };
         if !at.is_multiple_of(8) || !(NULL_PAGE_BYTES..self.top).contains(&at) {
@@ -37,7 +38,8 @@ impl Marker {
         Ok(())
     }
 
-    /// Follows references until none is left. The mark stack is a vector: a long list costs memory, not the host's stack.
+    /// Follows references until none is left. The mark stack is a vector: a long list costs memory, not the host's
+    /// stack.
     pub(crate) fn trace(&mut self, heap: &mut Heap) -> Result<(), HeapCorrupted> {
         // Objects do not overlap, so together they are no larger than the heap. Without this bound a forged heap of
         // overlapping arrays would take the square of its size.

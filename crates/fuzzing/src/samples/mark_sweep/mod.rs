@@ -1,19 +1,19 @@
 // ANCHOR: head
 //! The mark-sweep collector: objects are marked where they are, and what lies between them is allocated anew.
 //!
-//! **Idea.** A collection follows references from the roots and sets a bit for each object that it finds (`mark.rs`). The memory
-//! between those objects is free: sorted by address, it is a list of *gaps* (`gaps.rs`). The mutator bumps its cursor
-//! through one gap after the other, so the common allocation is as cheap as in a copying collector.
+//! **Idea.** A collection follows references from the roots and sets a bit for each object that it finds (`mark.rs`).
+//! The memory between those objects is free: sorted by address, it is a list of *gaps* (`gaps.rs`). The mutator bumps
+//! its cursor through one gap after the other, so the common allocation is as cheap as in a copying collector.
 //!
 //! **Invariants.**
 //!
 //! - Objects never move, and have no header word but their type.
-//! - Each byte of the heap belongs to an object, to a gap, to the unused part of the bump region, or to a gap that was too small for what
-//!   was asked and is lost until the next collection.
+//! - Each byte of the heap belongs to an object, to a gap, to the unused part of the bump region, or to a gap that was
+//!   too small for what was asked and is lost until the next collection.
 //! - After a collection the gaps are exactly what no live object occupies.
 //!
-//! **Citation.** McCarthy's mark-sweep; see [`SPEC`]. Departures: the mark bits lie beside the heap; free memory is kept as runs to
-//! bump through, not as a list of cells.
+//! **Citation.** McCarthy's mark-sweep; see [`SPEC`]. Departures: the mark bits lie beside the heap; free memory is
+//! kept as runs to bump through, not as a list of cells.
 // ANCHOR_END: head
 
 pub(crate) mod gaps;

@@ -1,8 +1,8 @@
 //! Reading and writing fields and elements.
 //!
-//! The address of an access is the heap base plus a *zero-extended 32-bit* offset; whatever a corrupted heap puts into a
-//! reference or a length, it cannot leave the reservation and its guard. Only what the instruction's own constant offset adds
-//! lies beyond, and that is bounded by the guard.
+//! The address of an access is the heap base plus a *zero-extended 32-bit* offset; whatever a corrupted heap puts into
+//! a reference or a length, it cannot leave the reservation and its guard. Only what the instruction's own constant
+//! offset adds lies beyond, and that is bounded by the guard.
 
 use super::barrier::{Inputs, usually_reads};
 use super::emit::{Base, Emitter};
@@ -71,8 +71,8 @@ impl Emitter<'_> {
 
     // Places.
 
-    /// Checks a receiver. The result is the trap code that the first access to `[0, end)` of the object must carry; where no
-    /// access can serve as the check, an explicit one has been emitted.
+    /// Checks a receiver. The result is the trap code that the first access to `[0, end)` of the object must carry;
+    /// where no access can serve as the check, an explicit one has been emitted.
     pub(super) fn guard(&mut self, object: Value, null: Option<Trap>, end: u32) -> Option<Trap> {
         let trap = null?;
         if self.env.settings.faults_trap() && end <= NULL_PAGE_BYTES {

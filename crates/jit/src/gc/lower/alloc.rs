@@ -1,8 +1,9 @@
 //! Allocation and initialisation.
 //!
-//! The common path is inline: the cursor is advanced in 32 bits and compared with the limit, which leaves room so that the
-//! sum cannot wrap; an array's length is compared with a constant maximum before it is shifted. The slow path is out of
-//! line, and its call is the only safepoint, so that whatever a collection costs in spills and reloads is paid there.
+//! The common path is inline: the cursor is advanced in 32 bits and compared with the limit, which leaves room so that
+//! the sum cannot wrap; an array's length is compared with a constant maximum before it is shifted. The slow path is
+//! out of line, and its call is the only safepoint, so that whatever a collection costs in spills and reloads is paid
+//! there.
 
 use super::bytes::{Length, Pattern, Start};
 use super::emit::{Base, Emitter, mutator_offset};
@@ -97,7 +98,8 @@ impl Emitter<'_> {
         object
     }
 
-    /// Takes the first free cell of a class. The compare proves that it lies in committed memory, whatever the link says that led to it.
+    /// Takes the first free cell of a class. The compare proves that it lies in committed memory, whatever the link
+    /// says that led to it.
     fn allocate_cell(&mut self, class: usize, type_word: Value, extent: Extent<'_>) -> Value {
         let (slow, fast) = (self.block(), self.block());
         let (done, object) = self.block_with(types::I32);

@@ -1,15 +1,17 @@
 //! Bounds of accesses, for code whose faults would be ours.
 //!
-//! Machine code needs no bounds: 32-bit addresses keep it inside a reservation, and what is not committed there faults, which is the
-//! result. An interpreter's loads are loads of Rust code, and a fault there ends the process. So for an interpreter each access to the
-//! heap, the type space or a side table is compared with what is committed, by the same rule as the host's accessors: relative to the
-//! null page's end, in one comparison. A reference that the engine never wrote then ends in the same trap, `HeapCorrupted`.
+//! Machine code needs no bounds: 32-bit addresses keep it inside a reservation, and what is not committed there faults,
+//! which is the result. An interpreter's loads are loads of Rust code, and a fault there ends the process. So for an
+//! interpreter each access to the heap, the type space or a side table is compared with what is committed, by the same
+//! rule as the host's accessors: relative to the null page's end, in one comparison. A reference that the engine never
+//! wrote then ends in the same trap, `HeapCorrupted`.
 //!
 //! The comparison has the form that Cranelift's Pulley backend folds into the access (`xload32le_g32` and its kind): an
-//! address that becomes null when it is out of bounds, under the trap code of the heap. A place costs one more instruction than without.
-//! Where a form does not fold, it is still right: an access at address null traps.
+//! address that becomes null when it is out of bounds, under the trap code of the heap. A place costs one more
+//! instruction than without. Where a form does not fold, it is still right: an access at address null traps.
 //!
-//! Objects that were just allocated are zeroed in loops, and by a builtin, without a check: their extent is the allocator's.
+//! Objects that were just allocated are zeroed in loops, and by a builtin, without a check: their extent is the
+//! allocator's.
 
 use super::emit::{Emitter, mutator_offset};
 use crate::abi::{LEAST_COMMITTED, Trap};

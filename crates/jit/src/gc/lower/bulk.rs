@@ -1,10 +1,12 @@
 //! Bulk operations on arrays.
 //!
-//! Lengths come from an untrusted heap. A short range is safe wherever it begins ([`super::bytes`]), and so is a loop that forms
-//! each element's address anew, in 32 bits. Before anything else writes a range, its extent is compared with the heap's end.
+//! Lengths come from an untrusted heap. A short range is safe wherever it begins ([`super::bytes`]), and so is a loop
+//! that forms each element's address anew, in 32 bits. Before anything else writes a range, its extent is compared with
+//! the heap's end.
 //!
-//! `array.copy` moves up to [`SHORT`] bytes by itself. Longer ranges go to a leaf of the vm that moves bytes; and those that
-//! are so long that they must be interruptible, or not inside the heap at all, to the builtin that does everything.
+//! `array.copy` moves up to [`SHORT`] bytes by itself. Longer ranges go to a leaf of the vm that moves bytes; and those
+//! that are so long that they must be interruptible, or not inside the heap at all, to the builtin that does
+//! everything.
 
 use super::access::Place;
 use super::barrier::Inputs;
@@ -31,8 +33,9 @@ enum Before {
 }
 
 impl Emitter<'_> {
-    /// Emits a loop over `count` elements from index `start` (0 if there is none) on. The body's code must not collect. With
-    /// `interruptible`, and when epochs are on, the loop looks whether to stop: nothing may then rely on it having come to its end.
+    /// Emits a loop over `count` elements from index `start` (0 if there is none) on. The body's code must not collect.
+    /// With `interruptible`, and when epochs are on, the loop looks whether to stop: nothing may then rely on it having
+    /// come to its end.
     pub(super) fn for_each_element(
         &mut self,
         array: Value,
@@ -106,8 +109,8 @@ impl Emitter<'_> {
         self.trap_if(outside, Trap::ArrayOutOfBounds);
     }
 
-    /// The place of the elements from index `start` on. All but the elements' offset is added in 32 bits, so that a short range ends in
-    /// the guard at the latest.
+    /// The place of the elements from index `start` on. All but the elements' offset is added in 32 bits, so that a
+    /// short range ends in the guard at the latest.
     fn range(&mut self, array: Value, layout: &ArrayLayout, start: Value) -> Place {
         let scaled = self.ins().ishl_imm_u(start, i64::from(layout.element_shift));
         let slot = self.ins().iadd(array, scaled);

@@ -1,11 +1,11 @@
 //! Moving and filling ranges of bytes.
 //!
-//! A short range is written from both ends: with `n` between 8 and 16, say, the first eight bytes and the last eight, which overlap
-//! as they need to. So a range of any length up to [`SHORT`] costs a few compares and no loop. A move reads everything before it
-//! writes anything, so its ranges may overlap too.
+//! A short range is written from both ends: with `n` between 8 and 16, say, the first eight bytes and the last eight,
+//! which overlap as they need to. So a range of any length up to [`SHORT`] costs a few compares and no loop. A move
+//! reads everything before it writes anything, so its ranges may overlap too.
 //!
-//! Nothing here checks an extent. A short range may begin wherever 32 bits can point, since what it reaches beyond lies in the
-//! guard; a longer one must be known to be inside the heap.
+//! Nothing here checks an extent. A short range may begin wherever 32 bits can point, since what it reaches beyond lies
+//! in the guard; a longer one must be known to be inside the heap.
 
 use super::access::Place;
 use super::emit::Emitter;

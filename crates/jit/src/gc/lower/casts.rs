@@ -1,9 +1,10 @@
 //! Type tests, casts and i31s.
 //!
-//! A test of a final type compares the type word. A test of an open type compares the word that the object's type displays, in its
-//! entry in the type space, at the target's depth; it never calls. Where the module declares no subtype, objects of others are
-//! another module's and rare: there the type words are compared first, and the display is out of line. The type word read from an
-//! untrusted heap is zero-extended into the type space's reservation, so that it needs no bounds check.
+//! A test of a final type compares the type word. A test of an open type compares the word that the object's type
+//! displays, in its entry in the type space, at the target's depth; it never calls. Where the module declares no
+//! subtype, objects of others are another module's and rare: there the type words are compared first, and the display
+//! is out of line. The type word read from an untrusted heap is zero-extended into the type space's reservation, so
+//! that it needs no bounds check.
 
 use super::emit::{Base, Emitter};
 use crate::abi::{FUNC_ID_MASK, FuncEntry, StoreContext, Trap};
@@ -137,8 +138,8 @@ impl Emitter<'_> {
         value
     }
 
-    /// A value that is non-zero if the test succeeds. Only for queries that [`Self::simple_test`] accepts. `trap` is the trap code
-    /// of the header load.
+    /// A value that is non-zero if the test succeeds. Only for queries that [`Self::simple_test`] accepts. `trap` is
+    /// the trap code of the header load.
     fn simple_value(&mut self, query: &Query, value: Value, trap: Option<Trap>) -> Value {
         match self.members(query) {
             Members::All if query.nullable && !query.admits_null => self.compare(IntCC::NotEqual, value, 0),
@@ -187,8 +188,8 @@ impl Emitter<'_> {
         self.cold(display, |e| e.branch_on_display(ty, IntCC::UnsignedGreaterThan, (word, target), yes, no));
     }
 
-    /// Branches on whether the type of type word `word` displays `ty`, of type word `target`. Types of interest are as deep, or deeper, as
-    /// `depths` says.
+    /// Branches on whether the type of type word `word` displays `ty`, of type word `target`. Types of interest are as
+    /// deep, or deeper, as `depths` says.
     fn branch_on_display(&mut self, ty: u32, depths: IntCC, (word, target): (Value, Value), yes: Block, no: Block) {
         let depth = self.depth(ty);
         let entry = self.address(Base::TypeSpace, word);
@@ -233,7 +234,8 @@ impl Emitter<'_> {
             let object = self.address(Base::Heap, value);
             return self.ins().load(types::I32, Self::heap_flags(trap), object, 0);
         }
-        // Ids come from the heap: one that names no function was forged. Where that would fault, or name a null entry, it needs no check.
+        // Ids come from the heap: one that names no function was forged. Where that would fault, or name a null entry,
+        // it needs no check.
         let index = if self.env.settings.faults_trap() {
             self.ins().band_imm_u(value, i64::from(FUNC_ID_MASK))
         } else {

@@ -240,8 +240,8 @@ impl<'a> Emitter<'a> {
 
     /// Flags of an access to the heap. Never `readonly` and never `can_move`, whatever is known of the field: a load
     /// that floats would float above the type test, the bounds check or the null check that guards it, and past
-    /// collections. Without a trap the access is only known not to fail *where it stands*. It is not `aligned` either: a
-    /// corrupted reference need not be.
+    /// collections. Without a trap the access is only known not to fail *where it stands*. It is not `aligned` either:
+    /// a corrupted reference need not be.
     pub(super) fn heap_flags(trap: Option<Trap>) -> MemFlagsData {
         MemFlagsData::new().with_trap_code(trap.map(Trap::code))
     }
@@ -297,8 +297,8 @@ impl<'a> Emitter<'a> {
         self.ins().load(types::I64, Self::constant_flags(), from, offset)
     }
 
-    /// `base` plus a zero-extended 32-bit offset: it cannot leave a 4 GiB reservation. An access there that may fault carries a
-    /// constant offset less than the guard.
+    /// `base` plus a zero-extended 32-bit offset: it cannot leave a 4 GiB reservation. An access there that may fault
+    /// carries a constant offset less than the guard.
     pub(super) fn address(&mut self, of: Base, offset: Value) -> Value {
         let base = self.base(of);
         let wide = self.ins().uextend(types::I64, offset);

@@ -1,12 +1,12 @@
 //! Consecutive allocations are one.
 //!
-//! Objects of known size that are allocated one after the other share the comparison with the limit and the update of the cursor: their places
-//! are the cursor and sums of it and constants. What stands between two allocations is moved in front of the first, where it does
-//! not need what was allocated, changes nothing, and cannot fail.
+//! Objects of known size that are allocated one after the other share the comparison with the limit and the update of
+//! the cursor: their places are the cursor and sums of it and constants. What stands between two allocations is moved
+//! in front of the first, where it does not need what was allocated, changes nothing, and cannot fail.
 //!
-//! Nothing but the objects' own initialisation stands between the update of the cursor and the last object's fields; so no one sees
-//! memory that is allocated and not yet an object. Where the region does not suffice, the objects are allocated one by one out of line,
-//! each initialised before the next.
+//! Nothing but the objects' own initialisation stands between the update of the cursor and the last object's fields; so
+//! no one sees memory that is allocated and not yet an object. Where the region does not suffice, the objects are
+//! allocated one by one out of line, each initialised before the next.
 
 use super::emit::{Base, Emitter, mutator_offset};
 use crate::gc::{GcOp, Mark};
@@ -32,8 +32,8 @@ pub(super) struct Member {
 pub(super) type Group = SmallVec<[Member; 4]>;
 
 impl Emitter<'_> {
-    /// Collects allocations that follow each other, the first of which is `rest[at]`. They are moved behind what stands between them; the second
-    /// result says how many instructions that is.
+    /// Collects allocations that follow each other, the first of which is `rest[at]`. They are moved behind what stands
+    /// between them; the second result says how many instructions that is.
     pub(super) fn gather(&self, rest: &mut [Inst], at: usize) -> Option<(Group, usize)> {
         if !self.env.settings.optimize || !self.env.settings.fold_allocations || self.env.spec.alloc != AllocSpec::Bump
         {

@@ -37,8 +37,9 @@ pub(crate) struct LowerEnv<'a> {
     pub settings: &'a Settings,
 }
 
-/// Replaces every pseudo-call in `func`. New values that are references are added to `gc.refs`, calls that cannot collect to
-/// `gc.quiet_calls`. Afterwards the function has no value aliases, and `gc.refs` names no value that is gone.
+/// Replaces every pseudo-call in `func`. New values that are references are added to `gc.refs`, calls that cannot
+/// collect to `gc.quiet_calls`. Afterwards the function has no value aliases, and `gc.refs` names no value that is
+/// gone.
 pub(crate) fn lower(func: &mut Function, gc: &mut FuncGc, env: &LowerEnv<'_>) {
     let found = Found::scan(func, gc);
     if !found.blocks.is_empty() {
@@ -153,8 +154,8 @@ impl Found {
 }
 
 impl Emitter<'_> {
-    /// Replaces a pseudo-call, which is no longer in the layout. `branch` is the instruction after it, when that is a branch on
-    /// its result and the only use of it; the return value says whether the branch was replaced too.
+    /// Replaces a pseudo-call, which is no longer in the layout. `branch` is the instruction after it, when that is a
+    /// branch on its result and the only use of it; the return value says whether the branch was replaced too.
     fn lower_op(&mut self, op: GcOp, call: Inst, branch: Option<Inst>) -> bool {
         use GcOp::*;
         let reduced = self.gc.reduced.get(&call).copied();

@@ -4,8 +4,8 @@ use super::edges::{branches, terminator};
 use cranelift_codegen::ir::{Block, Function};
 use cranelift_entity::SecondaryMap;
 
-/// Position of a block in reverse postorder. Every block comes after those that dominate it; an edge to the same or a smaller
-/// index closes a loop.
+/// Position of a block in reverse postorder. Every block comes after those that dominate it; an edge to the same or a
+/// smaller index closes a loop.
 pub(in crate::gc) type Index = u32;
 
 const UNREACHABLE: Index = u32::MAX;

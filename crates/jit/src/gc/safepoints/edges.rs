@@ -1,9 +1,10 @@
 //! Edges out of `try_call`s.
 //!
-//! Nothing can be placed between a call that ends a block and the block it returns to, so what must happen on such an edge
-//! happens at the start of its destination. That needs a destination with no other predecessor, and edges that pass
-//! nothing but the call's own results: a reference among the edge's arguments would be read after the call, in a register
-//! that the collector does not know. Translation makes edges of this form; this module repairs those that later passes made.
+//! Nothing can be placed between a call that ends a block and the block it returns to, so what must happen on such an
+//! edge happens at the start of its destination. That needs a destination with no other predecessor, and edges that
+//! pass nothing but the call's own results: a reference among the edge's arguments would be read after the call, in a
+//! register that the collector does not know. Translation makes edges of this form; this module repairs those that
+//! later passes made.
 
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::{Block, BlockArg, BlockCall, ExceptionTable, Function, Inst, InstBuilder};

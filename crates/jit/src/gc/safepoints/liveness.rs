@@ -1,8 +1,8 @@
 //! Where references are live.
 //!
 //! Sparse: from each use back to the definition, one reference at a time. The work is the size of the answer, which for
-//! long functions with many live references is quadratic; so it is bounded, and the caller does without when the bound is
-//! passed.
+//! long functions with many live references is quadratic; so it is bounded, and the caller does without when the bound
+//! is passed.
 
 use super::cfg::{Cfg, Index, Rows};
 use super::refs::{RefId, Refs};
@@ -36,8 +36,8 @@ pub(super) struct Limits {
 }
 
 impl Liveness {
-    /// Computes liveness, and extends `code.end` to all positions at which each reference is live. `None` when a limit is
-    /// passed.
+    /// Computes liveness, and extends `code.end` to all positions at which each reference is live. `None` when a limit
+    /// is passed.
     pub(super) fn compute(cfg: &Cfg, refs: &Refs, code: &mut Code, limits: Limits) -> Option<Liveness> {
         let blocks = cfg.order.len();
         let (live_in, live_out) = walk(cfg, refs, code, limits.steps)?;

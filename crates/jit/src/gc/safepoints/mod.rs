@@ -1,10 +1,10 @@
 //! Makes references visible to the collector at safepoints.
 //!
-//! A safepoint is a call during which a collection can happen. There, every reference that is live across the call stands in
-//! a slot of the frame that the call's stack map names; and when objects move, what is used afterwards is loaded from the
-//! slot again. Where stores and reloads go is the policy of this module alone ([`plan`] says which there are). It replaces
-//! Cranelift's own pass for stack maps, which stores every reference at its definition and so makes the hot path of an
-//! allocation pay for the cold one.
+//! A safepoint is a call during which a collection can happen. There, every reference that is live across the call
+//! stands in a slot of the frame that the call's stack map names; and when objects move, what is used afterwards is
+//! loaded from the slot again. Where stores and reloads go is the policy of this module alone ([`plan`] says which
+//! there are). It replaces Cranelift's own pass for stack maps, which stores every reference at its definition and so
+//! makes the hot path of an allocation pay for the cold one.
 //!
 //! Cranelift keeps the result intact because a slot is ordinary memory and a call is a fence: no load after the call is
 //! answered with a value from before it.
@@ -27,8 +27,8 @@ use plan::Plan;
 pub(crate) use rewrite::RUN;
 use rewrite::Rewriter;
 
-/// Gives every reference that is live across a safepoint a stack slot there, and, when objects move, renames it to the value
-/// reloaded afterwards. The function was lowered, so that it has no value aliases.
+/// Gives every reference that is live across a safepoint a stack slot there, and, when objects move, renames it to the
+/// value reloaded afterwards. The function was lowered, so that it has no value aliases.
 pub(crate) fn insert(func: &mut Function, gc: &FuncGc, spec: &'static Spec) {
     if spec.needs_roots {
         insert_within(func, gc, spec.moves == Moves::AtSafepoint, plan::Budget::DEFAULT);

@@ -2,13 +2,13 @@
 //!
 //! Three plans, from the best code to the least work:
 //!
-//! - *Placed*: a reference is stored where a safepoint needs it and reloaded where the path that had the safepoint meets one
-//!   that had none. References that only out-of-line code keeps over safepoints cost the hot path nothing. The cost in
-//!   instructions is in the order of the pairs of a safepoint and a reference live across it.
-//! - *Homes*: each reference is stored once, at its definition, and reloaded at uses. Instructions are linear in the function;
-//!   only the stack maps still grow with the pairs.
-//! - *Counted*: as homes, but without liveness. The frame's references stand in one run behind a word with their number, and a
-//!   stack map is just the place of that word. Linear whatever the function.
+//! - *Placed*: a reference is stored where a safepoint needs it and reloaded where the path that had the safepoint
+//!   meets one that had none. References that only out-of-line code keeps over safepoints cost the hot path nothing.
+//!   The cost in instructions is in the order of the pairs of a safepoint and a reference live across it.
+//! - *Homes*: each reference is stored once, at its definition, and reloaded at uses. Instructions are linear in the
+//!   function; only the stack maps still grow with the pairs.
+//! - *Counted*: as homes, but without liveness. The frame's references stand in one run behind a word with their
+//!   number, and a stack map is just the place of that word. Linear whatever the function.
 //!
 //! The second and the third are for functions in which thousands of references are live at once: initialisers, mostly.
 
@@ -20,8 +20,9 @@ use cranelift_codegen::ir::Function;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// What each plan may cost, as a multiple of the function's size and a constant: that of the first plan lets small functions
-/// have the best code, those of the second keep exact maps for some hundreds of references that are live at once.
+/// What each plan may cost, as a multiple of the function's size and a constant: that of the first plan lets small
+/// functions have the best code, those of the second keep exact maps for some hundreds of references that are live at
+/// once.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::gc) struct Budget {
     /// Pairs, for the first plan.
@@ -36,7 +37,8 @@ impl Budget {
     pub(in crate::gc) const DEFAULT: Budget = Budget { placed: (1, 512), homes: (32, 1 << 16), steps: (64, 1 << 18) };
 }
 
-/// More references than this at the start of one block are not made its parameters: Cranelift has 16 bits for their number.
+/// More references than this at the start of one block are not made its parameters: Cranelift has 16 bits for their
+/// number.
 const MOST_PARAMS: usize = 20_000;
 
 /// The plan.
@@ -137,8 +139,8 @@ fn crossings(func: &Function, cfg: &Cfg, refs: &Refs, liveness: &Liveness) -> Ve
     result
 }
 
-/// Gives the references of `which` slots; two share one only if in position order one ends before the other starts, which
-/// means that nowhere both are live.
+/// Gives the references of `which` slots; two share one only if in position order one ends before the other starts,
+/// which means that nowhere both are live.
 fn assign_slots(code: &Code, which: impl Fn(RefId) -> bool) -> (Vec<Option<u32>>, u32) {
     let mut slot = vec![None; code.start.len()];
     let mut by_start: Vec<RefId> = (0..slot.len() as RefId).filter(|&r| which(r)).collect();
@@ -164,9 +166,9 @@ fn assign_slots(code: &Code, which: impl Fn(RefId) -> bool) -> (Vec<Option<u32>>
 }
 
 /// Extends each reference's end, in position order, over all loops around which it may be live: those whose header lies
-/// behind its definition and not behind its end. (A path that goes from where a reference is live to an earlier position,
-/// without passing its definition, goes by a back edge to such a header; and whatever comes before that edge ends no later
-/// than the edge.)
+/// behind its definition and not behind its end. (A path that goes from where a reference is live to an earlier
+/// position, without passing its definition, goes by a back edge to such a header; and whatever comes before that edge
+/// ends no later than the edge.)
 fn extend_over_loops(cfg: &Cfg, code: &mut Code) {
     // Loops by the position of their header, last first.
     let block_start = |block: Index, code: &Code| block.checked_sub(1).map_or(0, |b| code.block_end[b as usize]);
@@ -176,9 +178,9 @@ fn extend_over_loops(cfg: &Cfg, code: &mut Code) {
         loops.extend(end.map(|end| (block_start(header, code), end)));
     }
     let mut loops = loops.into_iter().peekable();
-    // Of the loops whose header lies behind the current position: header and end, closed over the loops that the loop runs
-    // into. From the top of the stack down both grow; what another one with an earlier header and a later end hides is left
-    // out.
+    // Of the loops whose header lies behind the current position: header and end, closed over the loops that the loop
+    // runs into. From the top of the stack down both grow; what another one with an earlier header and a later end
+    // hides is left out.
     let mut stack: Vec<(Position, Position)> = Vec::new();
     let reach = |stack: &[(Position, Position)], end: Position| {
         let first = stack.partition_point(|&(header, _)| header > end);

@@ -16,8 +16,8 @@ pub(super) struct Refs {
 }
 
 impl Refs {
-    /// Extends `seeds`, the values known to be references by their definition, to the block parameters that they are passed to
-    /// and the selects that choose them.
+    /// Extends `seeds`, the values known to be references by their definition, to the block parameters that they are
+    /// passed to and the selects that choose them.
     pub(super) fn find(func: &Function, seeds: &FxHashSet<Value>) -> Refs {
         let flows = Flows::scan(func);
         let mut refs = Refs { values: Vec::new(), ids: SecondaryMap::with_capacity(func.dfg.num_values()) };

@@ -1,10 +1,10 @@
 //! Names across blocks.
 //!
-//! A reference that was reloaded has several names: its own value and the reloaded ones. Where paths with different names
-//! meet, a block parameter is needed. One reference at a time, over the blocks where it is live: assume that a block where
-//! paths meet needs none, follow names forward, and add a parameter wherever two names meet; repeat until nothing changes.
-//! For reducible control flow that gives no parameter too many. The rounds, bounded by the nesting of loops, are cut off after
-//! a few; then every meeting gets a parameter, which is always right.
+//! A reference that was reloaded has several names: its own value and the reloaded ones. Where paths with different
+//! names meet, a block parameter is needed. One reference at a time, over the blocks where it is live: assume that a
+//! block where paths meet needs none, follow names forward, and add a parameter wherever two names meet; repeat until
+//! nothing changes. For reducible control flow that gives no parameter too many. The rounds, bounded by the nesting of
+//! loops, are cut off after a few; then every meeting gets a parameter, which is always right.
 
 use super::cfg::{Cfg, Index};
 use super::edges::{branches, terminator};
@@ -156,8 +156,8 @@ impl Renamer<'_> {
         self.entering[block as usize]
     }
 
-    /// Puts the names with which references enter blocks in place of their own values: in the instructions that use references,
-    /// and in the stores to slots.
+    /// Puts the names with which references enter blocks in place of their own values: in the instructions that use
+    /// references, and in the stores to slots.
     fn rename_entering(&mut self, spills: &[(Index, Inst)]) {
         let mut current: Vec<(Index, Value)> = vec![(Index::MAX, Value::from_u32(0)); self.refs.len()];
         let mut spills = spills.iter().copied().peekable();

@@ -1,8 +1,9 @@
 //! Stores, reloads and stack maps.
 //!
-//! Blocks are visited in reverse postorder, each with what is known at its start of where each reference is: in a register, in
-//! its slot, or in both. A block with one predecessor takes that over from it, so nothing is reloaded before it is needed;
-//! where paths meet, the plan says where references are to be, and predecessors reload at their ends.
+//! Blocks are visited in reverse postorder, each with what is known at its start of where each reference is: in a
+//! register, in its slot, or in both. A block with one predecessor takes that over from it, so nothing is reloaded
+//! before it is needed; where paths meet, the plan says where references are to be, and predecessors reload at their
+//! ends.
 //!
 //! Within a block a reference's current name is known. The name with which it *enters* a block is not known yet; until
 //! [`rename`](super::rename) finds it, the reference's own value stands for it.
@@ -17,8 +18,8 @@ use cranelift_codegen::ir::{
 };
 use heapwright_gc_heap::{Bug, planted};
 
-/// The type of a stack map entry that stands for a run of references: at its place is a 32-bit word with their number, and they
-/// follow it. A single reference's entry has the type `I32`.
+/// The type of a stack map entry that stands for a run of references: at its place is a 32-bit word with their number,
+/// and they follow it. A single reference's entry has the type `I32`.
 pub(crate) const RUN: cranelift_codegen::ir::Type = types::I64;
 
 /// Where a reference is.
@@ -187,7 +188,8 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    /// Where a reference is at this point of `block`. Without liveness, whatever the block did not touch is in its slot.
+    /// Where a reference is at this point of `block`. Without liveness, whatever the block did not touch is in its
+    /// slot.
     fn state(&self, block: Index, reference: RefId) -> Where {
         if self.known[reference as usize] == block {
             return self.state[reference as usize];
@@ -263,8 +265,8 @@ impl<'a> Rewriter<'a> {
         }
     }
 
-    /// Stores what is live across a safepoint and not in its slot yet, and makes the stack map. `left` safepoints of the block come
-    /// after this one.
+    /// Stores what is live across a safepoint and not in its slot yet, and makes the stack map. `left` safepoints of
+    /// the block come after this one.
     fn safepoint(&mut self, block: Index, inst: Inst, left: u32) {
         let (plan, frame) = (self.plan, self.frame);
         let Some(liveness) = &plan.liveness else {

@@ -76,7 +76,8 @@ fn tests_and_casts() {
 
 fn check_query(target: CastTarget, admits_null: bool, nullable: bool, may_be_i31: bool, signal_traps: bool) {
     let test = GcOp::RefTest { target, admits_null, nullable, may_be_i31 };
-    // The first result is the test's value, the second the way that a branch on it takes, the third is there if the cast succeeds.
+    // The first result is the test's value, the second the way that a branch on it takes, the third is there if the
+    // cast succeeds.
     let compiled = Compiled::new(&NULL, signal_traps, &[types::I32], &[types::I32; 3], |build, params| {
         let value = build.op(test, params);
         let (yes, no) = (build.b.create_block(), build.b.create_block());
@@ -152,7 +153,8 @@ fn function_tests_and_casts() {
                     assert_eq!(result, expected, "{what}\n{}", cast.plain);
                 }
                 if let CastTarget::Concrete(_) = target {
-                    // Where faults serve as checks, an id beyond the table is another, of no function, or faults in the table's space.
+                    // Where faults serve as checks, an id beyond the table is another, of no function, or faults in the
+                    // table's space.
                     let (result, _) = compiled.run(&[0x1000_0003], prepare);
                     let forged = Stop::Trap(Trap::ForgedFunctionReference);
                     assert_eq!(result, if signal_traps { Ok(vec![0]) } else { Err(forged) });

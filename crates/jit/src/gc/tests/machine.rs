@@ -1,9 +1,9 @@
 //! A machine that executes CLIF over simulated memory, with a collector that looks only at stack maps.
 //!
-//! It runs a function before and after passes, and after Cranelift's optimiser, so that what a pass preserves can be checked
-//! by running it. At every safepoint the collector moves all objects and overwrites their old places, or keeps them in place
-//! and overwrites everything that the stack map does not reach: a reference that is missing from a map, or used under a stale
-//! name, reads rubbish.
+//! It runs a function before and after passes, and after Cranelift's optimiser, so that what a pass preserves can be
+//! checked by running it. At every safepoint the collector moves all objects and overwrites their old places, or keeps
+//! them in place and overwrites everything that the stack map does not reach: a reference that is missing from a map,
+//! or used under a stale name, reads rubbish.
 
 use crate::abi::{Builtin, InstanceLayout, StoreContext, Trap};
 use core::mem::offset_of;

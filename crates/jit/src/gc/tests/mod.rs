@@ -1,7 +1,7 @@
 //! Tests of lowering and of the safepoint policy.
 //!
-//! Functions are built by hand, passed through both passes, checked by Cranelift's verifier, and then run by a simulated
-//! [`machine`] whose collector sees stack maps and nothing else.
+//! Functions are built by hand, passed through both passes, checked by Cranelift's verifier, and then run by a
+//! simulated [`machine`] whose collector sees stack maps and nothing else.
 
 mod barriers;
 mod casts;
@@ -53,8 +53,8 @@ static COPYING: Spec = Spec { name: "test-copying", moves: Moves::AtSafepoint, n
 /// One that does not move.
 static SWEEPING: Spec = Spec { name: "test-sweeping", needs_roots: true, ..NULL };
 
-/// One with a count in the header that all barriers touch: stores count the new value up and the old one down, and report a
-/// count that becomes zero.
+/// One with a count in the header that all barriers touch: stores count the new value up and the old one down, and
+/// report a count that becomes zero.
 static COUNTING: Spec = Spec {
     name: "test-counting",
     header: &[HeaderWord { name: "count", initial: 1 }],
@@ -296,8 +296,8 @@ impl Fixture {
         LowerEnv { module: &self.module, layout: &self.layout, spec: self.spec, settings: &self.settings }
     }
 
-    /// Builds a function of the context and `params`, giving `body` the context and the parameters after it. Parameters that `body`
-    /// names in its result are references.
+    /// Builds a function of the context and `params`, giving `body` the context and the parameters after it. Parameters
+    /// that `body` names in its result are references.
     fn build(
         &self,
         params: &[Type],

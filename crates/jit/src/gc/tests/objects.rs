@@ -93,8 +93,8 @@ impl Machine {
         self.set_cursor(if self.collect == Collect::Move { to } else { cursor });
     }
 
-    /// What a call of the module's function number `index` does: it collects, and gives its operand's first field, a new
-    /// reference, or an exception.
+    /// What a call of the module's function number `index` does: it collects, and gives its operand's first field, a
+    /// new reference, or an exception.
     pub(super) fn function(&mut self, index: u32, args: &[Bits], roots: &[u64]) -> Result<Bits, Bits> {
         self.safepoint(roots);
         let object = self.allocate(TYPE_STRIDE, 0);

@@ -196,7 +196,8 @@ fn stores_are_seen_by_loads() {
     });
 }
 
-/// A list and an array built in one expression: the objects refer to those before them, and what stands between them is moved.
+/// A list and an array built in one expression: the objects refer to those before them, and what stands between them is
+/// moved.
 #[test]
 fn objects_that_are_allocated_together() {
     for (length, expected) in

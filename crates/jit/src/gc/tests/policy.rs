@@ -353,7 +353,8 @@ fn size(func: &Function) -> (usize, usize) {
     (size, everywhere(func).maps.iter().sum())
 }
 
-/// Code grows linearly even where the set of live references grows with the function; so do stack maps in the last plan.
+/// Code grows linearly even where the set of live references grows with the function; so do stack maps in the last
+/// plan.
 #[test]
 fn growing_live_sets_cost_linear_code() {
     for spec in [&COPYING, &SWEEPING] {

@@ -21,14 +21,14 @@ impl Random {
     }
 }
 
-/// A program of random blocks over a few variables. Control goes from any block to any other, so that loops are mostly not
-/// reducible, until the fuel is used up.
+/// A program of random blocks over a few variables. Control goes from any block to any other, so that loops are mostly
+/// not reducible, until the fuel is used up.
 struct Program<'a, 'b, 'f> {
     random: Random,
     build: &'a mut Build<'b, 'f>,
     refs: Vec<Variable>,
-    /// References from the entry block. They are not variables, for which the builder would make parameters at every loop
-    /// header: they are live around loops under their own names.
+    /// References from the entry block. They are not variables, for which the builder would make parameters at every
+    /// loop header: they are live around loops under their own names.
     fixed: [Value; 2],
     hash: Variable,
     fuel: Variable,

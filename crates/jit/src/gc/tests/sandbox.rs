@@ -118,8 +118,8 @@ fn forged_offsets_stay_in_their_side_table() {
     assert!(faults >= 4, "{faults} faults");
 }
 
-/// Loads from the heap and the type space never float: none may be moved or taken for constant. What may are loads through
-/// the context only.
+/// Loads from the heap and the type space never float: none may be moved or taken for constant. What may are loads
+/// through the context only.
 #[test]
 fn heap_loads_stay_where_they_are() {
     for spec in [&NULL, &COUNTING, &REMEMBERING] {

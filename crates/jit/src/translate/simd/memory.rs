@@ -19,8 +19,8 @@ fn load(t: &mut FuncTranslator<'_>, op: &Operator<'_>) -> bool {
 
 /// `Operator: instruction;` loads eight bytes and extends each lane.
 ///
-/// The interpreter's backend has these instructions only as ones that may trap, so they carry a trap code even where the
-/// address is known to be good.
+/// The interpreter's backend has these instructions only as ones that may trap, so they carry a trap code even where
+/// the address is known to be good.
 macro_rules! extending_loads {
     ($t:ident, $op:ident; $($name:ident: $ins:ident;)+) => {
         match $op {

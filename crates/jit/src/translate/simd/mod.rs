@@ -1,8 +1,8 @@
 //! Vectors: every operator of the SIMD and relaxed SIMD proposals, by theme.
 //!
-//! The tables name a CLIF instruction and the operators that are exactly it, each with the shape that its operands are read
-//! in. Several instructions exist in the native backend only in certain combinations (a widening multiplication, a pairwise
-//! addition of two widened halves); those combinations are built here as that backend expects them.
+//! The tables name a CLIF instruction and the operators that are exactly it, each with the shape that its operands are
+//! read in. Several instructions exist in the native backend only in certain combinations (a widening multiplication, a
+//! pairwise addition of two widened halves); those combinations are built here as that backend expects them.
 
 /// `instruction: Operator shape, ...;` pops a vector and pushes the instruction's result.
 macro_rules! unary {

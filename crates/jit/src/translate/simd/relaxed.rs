@@ -1,5 +1,6 @@
-//! Relaxed SIMD, with one result on every machine: of the results that the specification allows, the one that the strict
-//! operator has. Multiply-add rounds twice, because a fused one would need a library call where the machine lacks it.
+//! Relaxed SIMD, with one result on every machine: of the results that the specification allows, the one that the
+//! strict operator has. Multiply-add rounds twice, because a fused one would need a library call where the machine
+//! lacks it.
 
 use cranelift_codegen::ir::types::{F32X4, F64X2, I8X16, I16X8, I32X4};
 use cranelift_codegen::ir::{InstBuilder, Type, Value};

@@ -1,8 +1,9 @@
-//! Sequences of host API calls: roots, scopes, objects, arrays, conversions, casts, globals, tables and collections, in three stores of two
-//! engines, rightly and wrongly used.
+//! Sequences of host API calls: roots, scopes, objects, arrays, conversions, casts, globals, tables and collections, in
+//! three stores of two engines, rightly and wrongly used.
 //!
-//! A model of plain values says what each call must give. Where it must be refused, the error must be one that is due; a call that is
-//! refused changes nothing. At the end of each scope everything that is still rooted is walked and compared.
+//! A model of plain values says what each call must give. Where it must be refused, the error must be one that is due;
+//! a call that is refused changes nothing. At the end of each scope everything that is still rooted is walked and
+//! compared.
 
 mod arrays;
 mod audit;
@@ -302,8 +303,8 @@ impl World {
     }
 }
 
-/// Judges what a call gave: with faults due, it must be refused for one of them. Gives the result of a call that rightly went well; that
-/// the heap is full is no mistake.
+/// Judges what a call gave: with faults due, it must be refused for one of them. Gives the result of a call that
+/// rightly went well; that the heap is full is no mistake.
 fn judged<T: Debug>(result: Result<T>, due: &[Fault], full: bool) -> Result<Option<T>> {
     let error = match result {
         Ok(value) if due.is_empty() => return Ok(Some(value)),

@@ -1,4 +1,5 @@
-//! What the host API must do, over plain Rust values: objects of the types below, the roots that name them, and the errors due.
+//! What the host API must do, over plain Rust values: objects of the types below, the roots that name them, and the
+//! errors due.
 
 use heapwright::{
     ArrayType, Engine, FieldType, GcError, HeapType, Mutability, RefType, Result, StorageType, StructType, Val, ValType,
