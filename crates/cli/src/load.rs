@@ -113,6 +113,9 @@ fn binary(path: &Path, contents: Vec<u8>) -> Result<Source, Failure> {
     if contents.starts_with(COMPONENT) {
         return Err(failed(&"it is a component, and only core modules are supported"));
     }
+    if Engine::is_precompiled(&contents) {
+        return Err(failed(&"it is a compiled module, which only `heapwright run` takes"));
+    }
     if contents.starts_with(MAGIC) {
         return Ok(Source { binary: contents, text: None });
     }

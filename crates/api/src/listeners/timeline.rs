@@ -30,7 +30,8 @@ impl<W: Write + Send> Timeline<W> {
 
     fn write(&mut self, event: serde_json::Value) {
         let separator = if std::mem::take(&mut self.first) { "[" } else { ",\n" };
-        let _ = write!(self.out, "{separator}{event}");
+        // At one stroke, so that whoever looks at the output meanwhile finds whole events.
+        let _ = self.out.write_all(format!("{separator}{event}").as_bytes());
     }
 
     /// The track of the thread at work.

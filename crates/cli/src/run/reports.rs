@@ -7,10 +7,14 @@ use crate::args::{LogLevel, RunArgs};
 use crate::failure::Failure;
 use heapwright::listeners::{Fanout, GcLog, Recorder, Timeline};
 use heapwright::{CallProfile, Config};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 use std::fs::File;
 use std::io::{self, BufWriter, Write, stderr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 /// The listeners that the command line asks for.
 pub(super) struct Listeners {
@@ -35,9 +39,9 @@ pub(super) fn listen(args: &RunArgs, config: &mut Config) -> Result<Listeners, F
     let mut trace = None;
     if let Some(path) = &args.trace {
         let file = File::create(path).map_err(|e| unwritable(path, &e))?;
-        let kept = TraceFile { path: path.clone(), failed: Arc::default() };
-        let failed = kept.failed.clone();
-        all.add(Timeline::new(BufWriter::new(Noted { file, failed })));
+        let kept = TraceFile { path: path.clone(), output: Output::new(file) };
+        kept.output.complete_at_the_end_of_the_process().map_err(Failure::unusable)?;
+        all.add(Timeline::new(kept.output.clone()));
         trace = Some(kept);
     }
     if !all.is_empty() {
@@ -50,41 +54,71 @@ fn unwritable(path: &Path, e: &io::Error) -> Failure {
     Failure::unusable(format_args!("cannot write {}: {e}", path.display()))
 }
 
-/// What has become of a timeline's file.
+/// The file of a timeline.
 pub(super) struct TraceFile {
     path: PathBuf,
-    failed: Arc<Mutex<Option<io::Error>>>,
+    output: Output,
 }
 
 impl TraceFile {
     /// Whether all of it could be written: to be asked when the timeline is gone.
     pub(super) fn outcome(self) -> Result<(), Failure> {
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failed = self.output.lock().failed.take();
         failed.map_or(Ok(()), |e| Err(unwritable(&self.path, &e)))
     }
 }
 
-/// A file whose first error is kept: a timeline ignores errors.
-struct Noted {
-    file: File,
-    failed: Arc<Mutex<Option<io::Error>>>,
+/// Buffered output whose first error is kept, for a timeline ignores errors.
+#[derive(Clone)]
+struct Output(Arc<Mutex<Buffered>>);
+
+struct Buffered {
+    file: BufWriter<File>,
+    failed: Option<io::Error>,
 }
 
-impl Write for Noted {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.file.write(bytes) {
-            Err(e) if e.kind() != io::ErrorKind::Interrupted => {
-                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-                let kind = e.kind();
-                failed.get_or_insert(e);
-                Err(kind.into())
+impl Output {
+    fn new(file: File) -> Output {
+        Output(Arc::new(Mutex::new(Buffered { file: BufWriter::new(file), failed: None })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Buffered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ctrl-C ends the process as ever, but what was recorded until then is in the file, and its array is closed.
+    fn complete_at_the_end_of_the_process(&self) -> io::Result<()> {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let output = self.clone();
+        thread::Builder::new().name("interrupt".into()).spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                let mut buffered = output.lock();
+                // There is nobody left to tell.
+                let _ = writeln!(buffered.file, "]").and_then(|()| buffered.file.flush());
+                let _ = emulate_default_handler(signal);
             }
-            written => written,
-        }
+        })?;
+        Ok(())
+    }
+
+    fn noted<T>(&self, work: impl FnOnce(&mut BufWriter<File>) -> io::Result<T>) -> io::Result<T> {
+        let mut buffered = self.lock();
+        work(&mut buffered.file).map_err(|e| {
+            let kind = e.kind();
+            buffered.failed.get_or_insert(e);
+            kind.into()
+        })
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // All of it under one lock: a signal finds whole events.
+        self.noted(|file| file.write_all(bytes)).map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.noted(BufWriter::flush)
     }
 }
 

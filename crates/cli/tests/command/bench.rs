@@ -173,6 +173,8 @@ fn wrong_usage() {
     fails(&["nothing=1"], 1, &["cannot read nothing"]);
     fails(&["--collectors", "none", "x.wat=1"], 2, &["nothing to measure"]);
     fails(&["--with=--no-such-option", "x.wat=1"], 2, &["--no-such-option"]);
+    let refused = here.heapwright(["bench", "--with=--no-such-option", "x.wat=1"]);
+    assert!(!refused.err.contains("bench-child"), "{refused:?}");
     fails(&["--json", "no/such/folder/x", "x.wat=1"], 1, &["cannot write"]);
     let list = here.heapwright(["bench", "--list"]);
     assert!(

@@ -49,6 +49,10 @@ fn what_cannot_be_compiled() {
     assert!(!here.path("bad.hwm").exists());
     here.heapwright(["compile", "absent.wasm"]).fails(1, &["cannot read absent.wasm"]);
     here.file("a.wat", ANSWER);
+    here.heapwright(["compile", "a.wat"]).prints("");
+    for command in ["compile", "inspect", "explore"] {
+        here.heapwright([command, "a.hwm"]).fails(1, &["a.hwm", "compiled module", "`heapwright run`"]);
+    }
     here.heapwright(["compile", "-o", "no/such/place.hwm", "a.wat"]).fails(1, &["cannot write no/such/place.hwm"]);
 }
 

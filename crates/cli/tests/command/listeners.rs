@@ -105,6 +105,24 @@ fn reports_that_cannot_be_written() {
 }
 
 #[test]
+fn a_trace_is_whole_after_an_interrupt() {
+    let forever = r#"(module (type $node (struct (field i64)))
+        (func (export "_start") (loop (drop (struct.new $node (i64.const 1))) (br 0))))"#;
+    let here = Here::with("forever.wat", forever);
+    let flags = ["run", "--without", "scalar-replacement", "--trace", "t.json", "--gc-log", "forever.wat"];
+    let mut child = here.command(flags).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    // Once a collection is logged, the program is at work.
+    std::io::Read::read_exact(child.stderr.as_mut().unwrap(), &mut [0; 20]).unwrap();
+    let signal = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(signal.success());
+    // The log must not fill the pipe.
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.status), Some(2));
+    let events: Vec<Value> = serde_json::from_slice(&std::fs::read(here.path("t.json")).unwrap()).unwrap();
+    assert!(events.iter().any(|event| event["name"] == "instantiate"), "{events:?}");
+}
+
+#[test]
 fn profilers_are_told_of_functions() {
     let here = Here::with("g.wat", GARBAGE);
     let child = here.command(["run", "--profile", "perfmap", "g.wat"]).spawn().unwrap();

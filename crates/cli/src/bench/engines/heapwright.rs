@@ -44,6 +44,11 @@ fn check(variant: &str, options: &[&str]) -> Result<(), Failure> {
     let line = ["heapwright", CHILD, "--module", "m", "--report", "r"].iter().chain(options);
     match Cli::try_parse_from(line) {
         Ok(_) => Ok(()),
-        Err(e) => Err(Failure::usage(format_args!("--with={variant}: {e}"))),
+        Err(e) => {
+            // The rest tells how to use a command that is not for people.
+            let text = e.to_string();
+            let why = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            Err(Failure::usage(format_args!("--with={variant}: {why}")))
+        }
     }
 }
