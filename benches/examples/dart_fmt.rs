@@ -1,7 +1,7 @@
 //! Formats Dart sources with the Dart formatter, compiled to WebAssembly by dart2wasm.
 //!
 //! ```text
-//! cargo run --release -p heapwright-benches --example dart_fmt -- [--collector NAME] [--eager] [--cache DIR] [--repeat N] FILE.dart…
+//! cargo run --release -p heapwright-benches --example dart_fmt -- [--collector NAME] [--eager] [--no-compile-ahead] [--cache DIR] [--repeat N] FILE.dart…
 //! ```
 //!
 //! Prints the formatted texts; one that cannot be parsed gives what the formatter says about it. With `--repeat` each
@@ -41,7 +41,11 @@ fn main() -> Result<()> {
 }
 
 fn args() -> Result<Args> {
-    let usage = || Error::msg("usage: dart_fmt [--collector NAME] [--eager] [--cache DIR] [--repeat N] FILE.dart…");
+    let usage = || {
+        Error::msg(
+            "usage: dart_fmt [--collector NAME] [--eager] [--no-compile-ahead] [--cache DIR] [--repeat N] FILE.dart…",
+        )
+    };
     let mut found = Args { config: Config::new(), repeat: None, files: Vec::new() };
     found.config.compilation(Compilation::Lazy);
     let mut args = std::env::args_os().skip(1);
@@ -53,6 +57,7 @@ fn args() -> Result<Args> {
                 found.config.collector(known.ok_or_else(|| Error::msg(format!("no collector is called {name:?}")))?);
             }
             Some("--eager") => drop(found.config.compilation(Compilation::Eager)),
+            Some("--no-compile-ahead") => drop(found.config.compile_ahead(false)),
             Some("--cache") => {
                 let cache = Cache::open(PathBuf::from(args.next().ok_or_else(usage)?), DEFAULT_CACHE_LIMIT)?;
                 found.config.cache(Some(cache));
