@@ -43,6 +43,12 @@ impl Failure {
     }
 }
 
+/// Writes a message to standard error that is no failure.
+pub(crate) fn warn(message: impl Display) {
+    // Nobody can be told that nobody can be told.
+    let _ = writeln!(io::stderr(), "{}", printable(&message.to_string()));
+}
+
 /// A text as it can be written to a terminal: names in a module must be able neither to send it commands nor to turn
 /// the order of what is shown around.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {

@@ -1,8 +1,7 @@
 //! What the engine's log says, on standard error.
 
-use crate::failure::printable;
+use crate::failure::warn;
 use log::{LevelFilter, Log, Metadata, Record};
-use std::io::{Write, stderr};
 
 struct Stderr;
 
@@ -13,9 +12,7 @@ impl Log for Stderr {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            let message = record.args().to_string();
-            // Nobody can be told that nobody can be told.
-            let _ = writeln!(stderr(), "heapwright: {}", printable(&message));
+            warn(format_args!("heapwright: {}", record.args()));
         }
     }
 

@@ -7,7 +7,7 @@ mod code;
 mod wasm;
 
 use crate::args::ExploreArgs;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::load;
 use crate::output::print;
 use heapwright::{Engine, FunctionListing, Mark, replace_file};
@@ -120,9 +120,9 @@ impl<'a> Choice<'a> {
                 true => format!("--limit {shown} allows no more"),
                 false => format!("--max-wasm allows no more than {} bytes of Wasm", self.args.max_wasm),
             };
-            eprintln!(
-                "{file}: the page has the first {shown} of {wanted} functions: {reason}; --function picks others"
-            );
+            let left_out =
+                format!("the page has the first {shown} of {wanted} functions: {reason}; --function picks others");
+            failure::warn(format_args!("{file}: {left_out}"));
         }
         Ok(())
     }
