@@ -8,12 +8,16 @@
 //! together, or the sum above would not hold: when they do not fit what is left of a range, all of them go to the
 //! next. They always fit somewhere at or below where they are now, since there they do fit.
 //!
+//! The lines that references lead to are asked for while other objects are moved, so a reference is updated a little later than its object is
+//! moved, at its new place.
+//!
 //! **Invariant.** An object's target is never above the object, range by range and then address by address. So copying
 //! in ascending order overwrites only what has been copied already.
 
 use super::geometry::{BASE, MAX_SMALL, Span};
 use super::mark::{GRANULE, LINE_BYTES, LIVE, Line, STARTS, TARGET, place_of};
 use super::spaces::LargeSpace;
+use crate::ahead::Ahead;
 use crate::shapes::Shapes;
 use heapwright_gc_heap::{HeapCorrupted, Words};
 
@@ -120,8 +124,9 @@ impl<'a> Compaction<'a> {
         if self.moved_from == u32::MAX {
             return Ok(self.segments);
         }
+        let mut ahead = Ahead::default();
         for (at, max) in self.large.iter() {
-            self.update(words, shapes, at, max)?;
+            self.update(words, shapes, &mut ahead, (at, at), max)?;
         }
         for range in &self.ranges {
             for index in lines_of(range.sources) {
@@ -131,37 +136,56 @@ impl<'a> Compaction<'a> {
                     let bit = starts.trailing_zeros();
                     starts &= starts - 1;
                     let at = BASE + index as u32 * LINE_BYTES + bit * GRANULE;
-                    let size = self.update(words, shapes, at, range.sources.end - at)?;
-                    let to = target(line, bit);
-                    if to != at {
-                        words.move_down(to, at, size)?;
-                    }
+                    self.update(words, shapes, &mut ahead, (at, target(line, bit)), range.sources.end - at)?;
                 }
             }
+        }
+        while let Some((slot, reference)) = ahead.pop() {
+            self.settle(words, slot, reference)?;
         }
         Ok(self.segments)
     }
 
-    /// Updates the references in the object at `at` and returns its size.
+    /// Moves the object at `at`, of at most `max` bytes, to `to`, and sees to it that its references are updated there: nothing is
+    /// written to its new place any more.
     #[inline(always)]
-    fn update(&self, words: &mut Words<'_>, shapes: &mut Shapes<'_>, at: u32, max: u32) -> Result<u32, HeapCorrupted> {
+    fn update(
+        &self,
+        words: &mut Words<'_>,
+        shapes: &mut Shapes<'_>,
+        ahead: &mut Ahead,
+        (at, to): (u32, u32),
+        max: u32,
+    ) -> Result<(), HeapCorrupted> {
         let length_offset = shapes.length_offset();
         let shape = shapes.get(words.get(at)?)?;
         let extent = shape.extent(words, at, length_offset)?;
         if extent.size > max {
             return Err(HeapCorrupted { what: "object reaches beyond its place", at });
         }
-        shape.for_each_slot(at, extent, |slot| {
+        if to != at {
+            words.move_down(to, at, extent.size)?;
+        }
+        shape.for_each_slot(to, extent, |slot| {
             let reference = words.get(slot)?;
-            if reference != 0 && reference & 1 == 0 {
-                let target = self.target_of(reference);
-                if target != reference {
-                    words.set(slot, target)?;
-                }
+            if reference < self.moved_from || reference & 1 != 0 {
+                return Ok(());
             }
-            Ok(())
-        })?;
-        Ok(extent.size)
+            if let Some(line) = self.lines.get(place_of(reference).0) {
+                heapwright_gc_heap::prefetch(line);
+            }
+            match ahead.push((slot, reference)) {
+                Some((slot, reference)) => self.settle(words, slot, reference),
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// Updates a slot.
+    #[inline(always)]
+    fn settle(&self, words: &mut Words<'_>, slot: u32, reference: u32) -> Result<(), HeapCorrupted> {
+        let target = self.target_of(reference);
+        if target == reference { Ok(()) } else { words.set(slot, target) }
     }
 }
 

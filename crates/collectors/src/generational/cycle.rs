@@ -165,7 +165,7 @@ impl Generational {
         let mut seen: Vec<u32> = Vec::new();
         roots.for_each(&mut |_, root| {
             if let Some(at) = root.offset() {
-                marker.reach(at)?;
+                marker.reach(at);
                 seen.push(at);
             }
             Ok(())

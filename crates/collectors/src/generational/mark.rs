@@ -15,6 +15,7 @@
 
 use super::geometry::{BASE, MAX_SMALL, Span};
 use super::spaces::LargeSpace;
+use crate::ahead::Ahead;
 use crate::shapes::{Shapes, Trace};
 use heapwright_gc_heap::{HeapCorrupted, Words};
 
@@ -44,13 +45,10 @@ pub(super) fn place_of(at: u32) -> (usize, u32) {
     ((relative / LINE_BYTES) as usize, relative / GRANULE % 64)
 }
 
-/// Objects whose memory is on its way to the cache while others are looked at.
-const AHEAD: usize = 8;
-
 /// Marking at work.
 ///
-/// An object's start is marked when a reference to it is found; what it consists of is looked at, and the rest of it
-/// marked, when its turn comes. So its memory is touched once, and can be asked for in advance.
+/// A reference that is found is put aside. When its turn comes, the object's memory and its line are asked for; a little later, when
+/// they are there, it is looked at, marked, and what it names is put aside, unless that has been done.
 pub(super) struct Marker<'a> {
     words: Words<'a>,
     shapes: Shapes<'a>,
@@ -60,8 +58,10 @@ pub(super) struct Marker<'a> {
     /// The area that was needed last.
     recent: Span,
     large: &'a mut LargeSpace,
-    /// Objects that have been reached and not been looked at.
-    objects: Vec<u32>,
+    /// References that have been found and not been looked at.
+    references: Vec<u32>,
+    /// Those whose objects are on their way to the cache.
+    ahead: Ahead,
     /// Slots of marked arrays that have not been looked at.
     ranges: Vec<Span>,
     found: Marked,
@@ -91,7 +91,8 @@ impl<'a> Marker<'a> {
             areas,
             recent: Span::default(),
             large,
-            objects: Vec::new(),
+            references: Vec::new(),
+            ahead: Ahead::default(),
             ranges: Vec::new(),
             found: Marked::default(),
         }
@@ -109,32 +110,44 @@ impl<'a> Marker<'a> {
         area.is_some()
     }
 
+    /// Puts a reference aside that is neither null nor an i31.
+    #[inline(always)]
+    pub(super) fn reach(&mut self, at: u32) {
+        self.references.push(at);
+    }
+
+    /// Asks for what looking at an object needs.
+    #[inline(always)]
+    fn prefetch(&self, at: u32) {
+        self.words.prefetch(at);
+        if let Some(line) = self.lines.get(place_of(at).0) {
+            heapwright_gc_heap::prefetch(line);
+        }
+    }
+
     /// Takes up the object at `at` unless that has been done.
     #[inline(always)]
-    pub(super) fn reach(&mut self, at: u32) -> Result<(), HeapCorrupted> {
+    fn visit(&mut self, at: u32) -> Result<(), HeapCorrupted> {
         if !self.find_area(at) {
-            return self.reach_large(at);
+            return self.visit_large(at);
         }
         let (line, bit) = place_of(at);
         match self.lines.get_mut(line) {
             Some(line) if at.is_multiple_of(GRANULE) => {
-                if line[STARTS] >> bit & 1 == 0 {
-                    line[STARTS] |= 1 << bit;
-                    self.objects.push(at);
+                if line[STARTS] >> bit & 1 != 0 {
+                    return Ok(());
                 }
-                Ok(())
+                line[STARTS] |= 1 << bit;
+                self.look_at(at, true)
             }
             _ => Err(no_object(at)),
         }
     }
 
     #[cold]
-    fn reach_large(&mut self, at: u32) -> Result<(), HeapCorrupted> {
+    fn visit_large(&mut self, at: u32) -> Result<(), HeapCorrupted> {
         let object = self.large.get_mut(at).ok_or(no_object(at))?;
-        if !core::mem::replace(&mut object.marked, true) {
-            self.objects.push(at);
-        }
-        Ok(())
+        if core::mem::replace(&mut object.marked, true) { Ok(()) } else { self.look_at(at, false) }
     }
 
     /// Marks the granules of a small object.
@@ -154,11 +167,10 @@ impl<'a> Marker<'a> {
         Ok(())
     }
 
-    /// Validates and marks an object that has been reached, and reaches what it names.
+    /// Validates and marks an object whose start is marked, and reaches what it names.
     #[inline(always)]
-    fn look_at(&mut self, at: u32) -> Result<(), HeapCorrupted> {
+    fn look_at(&mut self, at: u32, small: bool) -> Result<(), HeapCorrupted> {
         let length_offset = self.shapes.length_offset();
-        let small = self.find_area(at);
         let shape = self.shapes.get(self.words.get(at)?)?;
         let extent = shape.extent(&self.words, at, length_offset)?;
         let max = match small {
@@ -203,28 +215,25 @@ impl<'a> Marker<'a> {
     #[inline(always)]
     fn slot(&mut self, slot: u32) -> Result<(), HeapCorrupted> {
         let reference = self.words.get(slot)?;
-        if reference == 0 || reference & 1 != 0 { Ok(()) } else { self.reach(reference) }
+        if reference != 0 && reference & 1 == 0 {
+            self.reach(reference);
+        }
+        Ok(())
     }
 
     /// Marks all that can be reached from what is marked. Arrays are taken in chunks, so that what waits is in proportion
     /// to the graph's depth rather than to an array's length.
     pub(super) fn finish(mut self) -> Result<Marked, HeapCorrupted> {
-        // No object is at 0.
-        let mut ahead = [0; AHEAD];
-        let (mut waiting, mut turn) = (0, 0);
         loop {
-            let next = self.objects.pop().unwrap_or(0);
-            if next != 0 {
-                self.words.prefetch(next);
-                waiting += 1;
-            }
-            if waiting > 0 {
-                let at = core::mem::replace(&mut ahead[turn % AHEAD], next);
-                turn += 1;
-                if at != 0 {
-                    waiting -= 1;
-                    self.look_at(at)?;
+            if let Some(at) = self.references.pop() {
+                self.prefetch(at);
+                if let Some((due, _)) = self.ahead.push((at, at)) {
+                    self.visit(due)?;
                 }
+                continue;
+            }
+            if let Some((due, _)) = self.ahead.pop() {
+                self.visit(due)?;
                 continue;
             }
             let Some(range) = self.ranges.pop() else { break };
