@@ -13,7 +13,8 @@
 //! And before a collection of the whole heap that a collector with generations would have for want of room only:
 //!
 //! - *Delay rule*: when it would come so soon after the one before that both with the program between them spend more than
-//!   [`MAX_SHARE`] of the time collecting, the heap grows instead, up to [`DELAY_FACTOR`] times what lived then and [`TIME_ROOM`]. A heap that fills for the first time, with what will live for long,
+//!   [`MAX_SHARE`] of the time collecting, the heap grows instead, up to [`DELAY_FACTOR`] times what lived then and [`TIME_ROOM`], and where
+//!   it would be more than [`URGENT_SHARE`], up to [`URGENT_FACTOR`] times. A heap that fills for the first time, with what will live for long,
 //!   is else collected at each doubling, to no end. The pause is foreseen from what the last one took for each byte.
 //!
 //! What a collector says it needs for itself ([`CollectionReport::wanted`]) it gets at once, unless the heap is fixed.
@@ -38,6 +39,9 @@ const TIME_FACTOR: f64 = 3.0;
 const TIME_ROOM: f64 = (16 << 20) as f64;
 /// The same multiple for the delay rule: two thirds of the capacity that a semi-space heap may have for the same live bytes.
 const DELAY_FACTOR: f64 = 4.0;
+/// The share of time above which it may be more, and how much: what a semi-space heap may have, where much lives.
+const URGENT_SHARE: f64 = 0.16;
+const URGENT_FACTOR: f64 = 6.0;
 /// Share of time in collections above which the heap grows.
 const MAX_SHARE: f64 = 0.08;
 /// Seconds that a collection of the whole heap takes for each byte in use, until one has been seen.
@@ -198,7 +202,8 @@ impl Sizing {
         if pause <= MAX_SHARE * (pause + since) {
             return None;
         }
-        let most = ((live as f64 * DELAY_FACTOR + TIME_ROOM) / usable_share(capacity, space)) as u64;
+        let factor = if pause > URGENT_SHARE * (pause + since) { URGENT_FACTOR } else { DELAY_FACTOR };
+        let most = ((live as f64 * factor + TIME_ROOM) / usable_share(capacity, space)) as u64;
         let next = (2 * capacity).min(most).next_multiple_of(GRAIN).min(self.max);
         (next > capacity).then_some(next)
     }
@@ -424,7 +429,9 @@ mod tests {
         // Up to the bound, then to the maximum.
         assert_eq!(ask(&s, 10 * MB, 0, 9 * MB, 0), Some(16 * MB));
         assert_eq!(ask(&s, 16 * MB, 0, 15 * MB, 0), None);
-        assert_eq!(ask(&s, 40 * MB, 10 * MB, 39 * MB, 0), Some(56 * MB));
+        // 39 MiB take 123 ms, which is 16 % of 767 ms: more than that, and the bound is higher.
+        assert_eq!(ask(&s, 40 * MB, 7 * MB, 39 * MB, 650), Some(44 * MB));
+        assert_eq!(ask(&s, 40 * MB, 7 * MB, 39 * MB, 640), Some(58 * MB));
         assert_eq!(ask(&s, 50 * MB, 30 * MB, 49 * MB, 0), Some(64 * MB));
         assert_eq!(ask(&s, 64 * MB, 30 * MB, 63 * MB, 0), None);
         // One that took 10 ms for 1 MiB: 40 ms for 4 MiB, 8 % of 500 ms; counted from its end.

@@ -21,6 +21,9 @@ use crate::ahead::Ahead;
 use crate::shapes::Shapes;
 use heapwright_gc_heap::{HeapCorrupted, Words};
 
+/// How many lines ahead of those that are moved objects are asked for.
+const LINES_AHEAD: usize = 4;
+
 /// Memory between large objects that holds small objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Range {
@@ -131,6 +134,7 @@ impl<'a> Compaction<'a> {
         for range in &self.ranges {
             for index in lines_of(range.sources) {
                 let Some(line) = self.lines.get(index) else { break };
+                self.prefetch_line(words, index + LINES_AHEAD);
                 let mut starts = line[STARTS];
                 while starts != 0 {
                     let bit = starts.trailing_zeros();
@@ -144,6 +148,16 @@ impl<'a> Compaction<'a> {
             self.settle(words, slot, reference)?;
         }
         Ok(self.segments)
+    }
+
+    /// Asks for the objects that start in a line.
+    #[inline(always)]
+    fn prefetch_line(&self, words: &Words<'_>, index: usize) {
+        let mut starts = self.lines.get(index).map_or(0, |line| line[STARTS]);
+        while starts != 0 {
+            words.prefetch(BASE + index as u32 * LINE_BYTES + starts.trailing_zeros() * GRANULE);
+            starts &= starts - 1;
+        }
     }
 
     /// Moves the object at `at`, of at most `max` bytes, to `to`, and sees to it that its references are updated there: nothing is
