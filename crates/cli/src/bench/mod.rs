@@ -18,7 +18,7 @@ mod progress;
 mod protocol;
 mod table;
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::output::{columns, print};
 use args::BenchArgs;
 use interrupt::Interrupt;
@@ -36,6 +36,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<u8, Failure> {
     if args.list {
         print(&columns(&programs::list(), &[1]))?;
         return Ok(0);
+    }
+    if cfg!(debug_assertions) {
+        failure::warn("heapwright: this is a debug build; only a release build is worth measuring");
     }
     let scratch = tempfile::tempdir().map_err(|e| Failure::unusable(format_args!("no temporary folder: {e}")))?;
     let programs = programs::resolve(&args.programs, args.compile, &scratch)?;
