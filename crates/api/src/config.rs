@@ -192,8 +192,8 @@ impl Config {
         self
     }
 
-    /// Bytes of stack that compiled code may use, counted from the outermost call into it. Default 512 KiB. The thread
-    /// must have that much and some more for host functions.
+    /// Bytes of stack that compiled code may use, counted from the outermost call into it. Default 512 KiB. A thread
+    /// should have that much and some more for host functions: where its stack ends sooner, so does what code may use.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
         self.max_wasm_stack = bytes;
         self

@@ -45,6 +45,7 @@ fn every_number_is_refused_or_works() {
             ("initial_heap", outcome(|c| _ = c.initial_heap(n).max_heap(u64::MAX))),
             ("max_heap", outcome(|c| _ = c.initial_heap(n.min(1 << 20)).max_heap(n))),
             ("max_wasm_stack", outcome(|c| _ = c.max_wasm_stack(n as usize))),
+            ("max_wasm_stack, interpreted", outcome(|c| _ = c.target("pulley64").unwrap().max_wasm_stack(n as usize))),
             ("max_object_size", outcome(|c| _ = c.max_object_size(n))),
             ("memory64_reservation", outcome(|c| _ = c.memory64_reservation(n))),
             ("zeal", outcome(|c| _ = c.zeal(n as u32))),
