@@ -166,3 +166,23 @@ fn threads_register_and_unregister_while_others_look_up() {
     assert_eq!(weak.len(), LOADERS * ROUNDS as usize);
     assert_eq!(weak.iter().filter(|w| w.upgrade().is_some()).count(), 0);
 }
+
+#[test]
+fn compiling_ahead_keeps_neither_module_nor_runtime() {
+    // Far more functions than are compiled before the module is dropped.
+    let many: String = (0..400).map(|i| format!("(func $g{i} (result i32) (i32.const {i}))")).collect();
+    let calls: String = (0..400).map(|i| format!("(drop (call $g{i}))")).collect();
+    let text = format!(r#"(module {many} (func (export "f") (param i32) (if (local.get 0) (then {calls}))))"#);
+    let World { runtime, mut store } = World::new("null", 0);
+    let module = runtime.compile_lazily(&wat::parse_str(&text).unwrap()).unwrap();
+    let instance = store.instantiate(&module, &[]).unwrap();
+    call(&mut store, instance, "f", &[0]).unwrap();
+    let (weak_module, weak_runtime) = (Arc::downgrade(&module), Arc::downgrade(&runtime));
+    drop((store, module, runtime));
+    // No longer than one function takes to compile.
+    let start = Instant::now();
+    while weak_module.upgrade().is_some() || weak_runtime.upgrade().is_some() {
+        assert!(start.elapsed() < Duration::from_secs(60), "something keeps them");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
