@@ -119,7 +119,7 @@ fn binary(path: &Path, contents: Vec<u8>) -> Result<Source, Failure> {
     if contents.starts_with(MAGIC) {
         return Ok(Source { binary: contents, text: None });
     }
-    if !path.extension().is_some_and(|e| e == "wat") && !looks_like_text(&contents) {
+    if path.extension().is_none_or(|e| e != "wat") && !looks_like_text(&contents) {
         return Err(failed(&"it is no WebAssembly module (neither binary, which begins with `\\0asm`, nor text)"));
     }
     let text = String::from_utf8(contents).map_err(|e| {
