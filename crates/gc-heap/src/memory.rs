@@ -486,6 +486,11 @@ impl HeapMemory {
         self.side.bytes_mut(table)
     }
 
+    /// The committed bytes of every side table, writable.
+    pub fn sides_mut(&mut self) -> [&mut [u8]; NUM_SIDE_TABLES] {
+        self.side.all_mut()
+    }
+
     /// The host address of `[offset, offset + size)`, if it is committed.
     #[inline(always)]
     fn check(&self, offset: u32, size: u64) -> Result<*mut u8, HeapCorrupted> {

@@ -13,8 +13,9 @@
 //! And before a collection of the whole heap that a collector with generations would have for want of room only:
 //!
 //! - *Delay rule*: when it would come so soon after the one before that both with the program between them spend more than
-//!   [`MAX_SHARE`] of the time collecting, the heap grows instead, up to [`DELAY_FACTOR`] times what lived then and [`TIME_ROOM`], and where
-//!   it would be more than [`URGENT_SHARE`], up to [`URGENT_FACTOR`] times. A heap that fills for the first time, with what will live for long,
+//!   [`MAX_SHARE`] of the time collecting, the heap grows instead, up to [`DELAY_FACTOR`] times what lived then and
+//!   [`TIME_ROOM`]; up to [`URGENT_FACTOR`] times where it would be more than [`URGENT_SHARE`] of the time, and the one before
+//!   found next to nothing but garbage. A heap that fills for the first time, with what will live for long,
 //!   is else collected at each doubling, to no end. The pause is foreseen from what the last one took for each byte.
 //!
 //! What a collector says it needs for itself ([`CollectionReport::wanted`]) it gets at once, unless the heap is fixed.
@@ -39,8 +40,10 @@ const TIME_FACTOR: f64 = 3.0;
 const TIME_ROOM: f64 = (16 << 20) as f64;
 /// The same multiple for the delay rule: two thirds of the capacity that a semi-space heap may have for the same live bytes.
 const DELAY_FACTOR: f64 = 4.0;
-/// The share of time above which it may be more, and how much: what a semi-space heap may have, where much lives.
+/// The share of time above which it may be more, the share of the heap that must have been garbage, and how much: what a
+/// semi-space heap may have, where much lives.
 const URGENT_SHARE: f64 = 0.16;
+const URGENT_GARBAGE: f64 = 0.75;
 const URGENT_FACTOR: f64 = 6.0;
 /// Share of time in collections above which the heap grows.
 const MAX_SHARE: f64 = 0.08;
@@ -100,6 +103,8 @@ pub(crate) struct Sizing {
     /// When the last collection of the whole heap ended, or the heap began, and what such a one takes for each byte in use, in seconds.
     whole_since: Instant,
     whole_per_byte: f64,
+    /// The share of what was in use that it freed.
+    whole_garbage: f64,
     /// When idle memory was last given back, or the heap began.
     given_since: Instant,
 }
@@ -118,6 +123,7 @@ impl Sizing {
             live: 0,
             whole_since: Instant::now(),
             whole_per_byte: SECONDS_PER_BYTE,
+            whole_garbage: 0.0,
             given_since: Instant::now(),
         }
     }
@@ -142,6 +148,7 @@ impl Sizing {
             self.whole_since = self.mutator_since;
             // The fixed part of a collection that finds next to nothing says nothing of larger ones.
             if report.bytes_before >= TELLING_BYTES {
+                self.whole_garbage = 1.0 - report.bytes_after as f64 / report.bytes_before as f64;
                 self.whole_per_byte = pause.as_secs_f64() / report.bytes_before as f64;
             }
         }
@@ -202,7 +209,8 @@ impl Sizing {
         if pause <= MAX_SHARE * (pause + since) {
             return None;
         }
-        let factor = if pause > URGENT_SHARE * (pause + since) { URGENT_FACTOR } else { DELAY_FACTOR };
+        let urgent = pause > URGENT_SHARE * (pause + since) && self.whole_garbage >= URGENT_GARBAGE;
+        let factor = if urgent { URGENT_FACTOR } else { DELAY_FACTOR };
         let most = ((live as f64 * factor + TIME_ROOM) / usable_share(capacity, space)) as u64;
         let next = (2 * capacity).min(most).next_multiple_of(GRAIN).min(self.max);
         (next > capacity).then_some(next)
@@ -429,9 +437,13 @@ mod tests {
         // Up to the bound, then to the maximum.
         assert_eq!(ask(&s, 10 * MB, 0, 9 * MB, 0), Some(16 * MB));
         assert_eq!(ask(&s, 16 * MB, 0, 15 * MB, 0), None);
-        // 39 MiB take 123 ms, which is 16 % of 767 ms: more than that, and the bound is higher.
-        assert_eq!(ask(&s, 40 * MB, 7 * MB, 39 * MB, 650), Some(44 * MB));
-        assert_eq!(ask(&s, 40 * MB, 7 * MB, 39 * MB, 640), Some(58 * MB));
+        assert_eq!(ask(&s, 40 * MB, 10 * MB, 39 * MB, 0), Some(56 * MB));
+        // 39 MiB take 123 ms, which is 16 % of 767 ms: more than that, and the bound is higher, if three quarters were garbage.
+        for (garbage, ms, bound) in [(0.74, 0, 44), (0.75, 650, 44), (0.75, 640, 58)] {
+            s.whole_garbage = garbage;
+            assert_eq!(ask(&s, 40 * MB, 7 * MB, 39 * MB, ms), Some(bound * MB), "{garbage}, {ms} ms");
+        }
+        s.whole_garbage = 0.0;
         assert_eq!(ask(&s, 50 * MB, 30 * MB, 49 * MB, 0), Some(64 * MB));
         assert_eq!(ask(&s, 64 * MB, 30 * MB, 63 * MB, 0), None);
         // One that took 10 ms for 1 MiB: 40 ms for 4 MiB, 8 % of 500 ms; counted from its end.

@@ -11,8 +11,9 @@
 //! **A bit for each slot.** The marks are a side table, a thirty-second of the heap in size. A mark is a load, an `or` and a store, and
 //! whether there is one is computed, not branched upon: when a program rewrites old objects, whether the new value is young
 //! often follows no pattern, and a branch guessed wrongly takes longer than all the rest. A slot is marked once, however often it is
-//! written. A minor collection reads the marks of old and large objects from end to end, 64 slots a word; cards
-//! would be fewer bytes to read, but would need a map of where objects begin, and a look at every object on a card.
+//! written. A second table says which pages have been written to, a byte each, so that a minor collection in a large heap
+//! reads the marks of those alone. Cards would be one table instead of two, but would need a map of where objects begin, and a look
+//! at every object on a card.
 //!
 //! **One branch.** The nursery lies above all other objects whenever that can be had ([`super::room`]), and then one bound tells
 //! old from young: an object is old below it, a value is young from it on, and each test is one compare with memory. When
@@ -21,7 +22,7 @@
 //!
 //! An i31 may look like a nursery address: a useless mark.
 
-use super::geometry::{BASE, Span};
+use super::geometry::{PAGE, Span};
 use super::pages::{Pages, Use};
 use heapwright_gc_heap::barrier::{Expr, Input, Likely, MutatorWord, Program, Stmt, Var};
 use heapwright_gc_heap::{Heap, HeapCorrupted, SideTable};
@@ -33,14 +34,17 @@ pub(super) const BELOW_NURSERY: usize = 0;
 pub(super) const OLD_BOUND: usize = 1;
 /// The marks: a bit for each word of the heap.
 const MARKS: SideTable = SideTable { name: "remembered slots", granule: 4, bits: 1 };
+/// A byte for each page: not zero if the page has marks. It may have none.
+const WRITTEN: SideTable = SideTable { name: "written pages", granule: PAGE, bits: 8 };
 /// The declaration.
-pub(super) static TABLES: [SideTable; 1] = [MARKS];
-/// Its number.
-const TABLE: usize = 0;
+pub(super) static TABLES: [SideTable; 2] = [MARKS, WRITTEN];
+/// Their numbers.
+const MARKS_TABLE: usize = 0;
+const WRITTEN_TABLE: usize = 1;
 /// Bytes of heap whose marks are one word of the table.
 const WORD_SPAN: u32 = u64::BITS * MARKS.granule;
-/// Words of the table that are looked at together.
-const AT_ONCE: usize = 16;
+/// Pages that are looked at together.
+const AT_ONCE: usize = 64;
 /// The append buffer, for objects.
 const BUFFER: usize = 0;
 /// Words in it. Emptying it is a call; at this size that is no measurable part of filling it.
@@ -49,7 +53,7 @@ const BUFFER_WORDS: usize = 1024;
 /// to bound the set.
 const TIDY_OBJECTS: usize = 64 << 10;
 
-const _: () = assert!(TIDY_OBJECTS > BUFFER_WORDS && BASE.is_multiple_of(WORD_SPAN));
+const _: () = assert!(TIDY_OBJECTS > BUFFER_WORDS && PAGE.is_multiple_of(WORD_SPAN));
 
 const OBJECT: Var = Var(0);
 const BOUND: Var = Var(1);
@@ -72,7 +76,10 @@ pub(super) static STORE: Program = Program {
                 Stmt::Let(BOUND, Expr::Mutator(MutatorWord::Collector(BELOW_NURSERY as u8))),
                 Stmt::Let(TEST, Expr::Ult(BOUND, NEW)),
                 Stmt::Let(SLOT, Expr::Input(Input::Slot)),
-                Stmt::OrSide(TABLE as u8, SLOT, TEST),
+                Stmt::OrSide(MARKS_TABLE as u8, SLOT, TEST),
+                // Whether marked or not: a constant is written sooner.
+                Stmt::Let(TEST, Expr::Const(1)),
+                Stmt::SetSide(WRITTEN_TABLE as u8, SLOT, TEST),
             ],
             &[],
         ),
@@ -159,20 +166,15 @@ impl Remembered {
     pub(super) fn take(&mut self, heap: &mut Heap, areas: &[Span]) -> Taken {
         self.tidy();
         self.tidy_at = TIDY_OBJECTS;
-        let (mut slots, marks) = (Vec::new(), heap.memory_mut().side_mut(TABLE));
-        areas.iter().for_each(|&area| take_marks(marks, area, &mut slots));
+        let (mut slots, mut marks) = (Vec::new(), Marks::of(heap));
+        areas.iter().for_each(|&area| marks.take(area, &mut slots));
         Taken { slots, objects: core::mem::take(&mut self.objects) }
     }
 
     /// Marks slots whose referents stay young.
     pub(super) fn put_back(heap: &mut Heap, slots: &[u32]) {
-        let marks = heap.memory_mut().side_mut(TABLE);
-        for &slot in slots {
-            let (byte, bit) = MARKS.entry(slot);
-            if let Some(byte) = marks.get_mut(byte as usize) {
-                *byte |= 1 << bit;
-            }
-        }
+        let mut marks = Marks::of(heap);
+        slots.iter().for_each(|&slot| marks.add(slot));
     }
 
     /// Forgets everything: there is no young object. Marks may stay where objects do: the next collection finds them useless.
@@ -183,61 +185,100 @@ impl Remembered {
     }
 }
 
-/// Whether a slot is marked.
+/// Whether a slot is marked, and its page is known to have marks.
 pub(super) fn is_marked(heap: &Heap, slot: u32) -> bool {
-    heap.memory().load_side(TABLE, slot) == Ok(1)
+    let memory = heap.memory();
+    memory.load_side(MARKS_TABLE, slot) == Ok(1) && memory.load_side(WRITTEN_TABLE, slot).is_ok_and(|page| page != 0)
 }
 
 /// Removes the marks of all slots in `area`, which begins and ends at multiples of 8.
 pub(super) fn wipe(heap: &mut Heap, area: Span) {
-    for_each_word(heap.memory_mut().side_mut(TABLE), area, |_, word, mask| *word &= !mask);
+    Marks::of(heap).for_each_word(area, |_, word, mask| *word &= !mask);
 }
 
-/// Moves the marks in `area` to the end of `slots`.
-fn take_marks(marks: &mut [u8], area: Span, slots: &mut Vec<u32>) {
-    for_each_word(marks, area, |at, word, mask| {
-        let mut found = *word & mask;
-        *word &= !mask;
-        while found != 0 {
-            slots.push(at + MARKS.granule * found.trailing_zeros());
-            found &= found - 1;
-        }
-    });
+/// Both tables.
+struct Marks<'a> {
+    bits: &'a mut [u8],
+    written: &'a mut [u8],
 }
 
-/// Calls `f` with the words of marks that concern `area` and are not zero, the heap offset of each one's first mark, and a mask of the
-/// marks that do concern it.
-fn for_each_word(marks: &mut [u8], area: Span, mut f: impl FnMut(u32, &mut u64, u64)) {
-    if area.len() == 0 {
-        return;
+impl<'a> Marks<'a> {
+    fn of(heap: &'a mut Heap) -> Marks<'a> {
+        let [bits, written, ..] = heap.memory_mut().sides_mut();
+        Marks { bits, written }
     }
-    let (first, last) = (area.start / WORD_SPAN, (area.end - 1) / WORD_SPAN);
-    let Some(marks) = marks.get_mut(8 * first as usize..) else { return };
-    let (words, _) = marks.as_chunks_mut::<8>();
-    let count = words.len().min((last - first + 1) as usize);
-    let mut number = first;
-    for some in words[..count].chunks_mut(AT_ONCE) {
-        // Most of what is read is zero.
-        if some.iter().fold(0, |all, word| all | u64::from_ne_bytes(*word)) == 0 {
-            number += some.len() as u32;
-            continue;
+
+    fn add(&mut self, slot: u32) {
+        let ((byte, bit), (page, _)) = (MARKS.entry(slot), WRITTEN.entry(slot));
+        if let (Some(byte), Some(page)) = (self.bits.get_mut(byte as usize), self.written.get_mut(page as usize)) {
+            *byte |= 1 << bit;
+            *page = 1;
         }
-        for bytes in some {
-            let at = number * WORD_SPAN;
-            number += 1;
-            let mut word = u64::from_le_bytes(*bytes);
-            if word == 0 {
+    }
+
+    /// Moves the marks in `area` to the end of `slots`.
+    fn take(&mut self, area: Span, slots: &mut Vec<u32>) {
+        self.for_each_word(area, |at, word, mask| {
+            let mut found = *word & mask;
+            *word &= !mask;
+            while found != 0 {
+                slots.push(at + MARKS.granule * found.trailing_zeros());
+                found &= found - 1;
+            }
+        });
+    }
+
+    /// Calls `f`, which removes marks, with the words of marks that concern `area` and are not zero, the heap offset of each one's
+    /// first mark, and a mask of the marks that do concern it.
+    fn for_each_word(&mut self, area: Span, mut f: impl FnMut(u32, &mut u64, u64)) {
+        if area.len() == 0 {
+            return;
+        }
+        let (first, last) = (area.start / PAGE, (area.end - 1) / PAGE);
+        let Some(written) = self.written.get_mut(first as usize..) else { return };
+        let count = written.len().min((last - first + 1) as usize);
+        let mut page = first;
+        for some in written[..count].chunks_mut(AT_ONCE) {
+            // Most of what is read is zero.
+            if some.iter().fold(0, |all, page| all | page) == 0 {
+                page += some.len() as u32;
                 continue;
             }
-            let mut mask = u64::MAX;
-            if at < area.start {
-                mask <<= (area.start - at) / MARKS.granule;
+            for written in some {
+                let start = page * PAGE;
+                page += 1;
+                if *written == 0 {
+                    continue;
+                }
+                let part = Span::new(start.max(area.start), area.end.min(start.saturating_add(PAGE)));
+                for_each_word_in(self.bits, part, &mut f);
+                // A page that belongs to other areas, too, may have marks for them.
+                if part.len() == PAGE {
+                    *written = 0;
+                }
             }
-            if area.end - at < WORD_SPAN {
-                mask &= u64::MAX >> ((WORD_SPAN - (area.end - at)) / MARKS.granule);
-            }
-            f(at, &mut word, mask);
-            *bytes = word.to_le_bytes();
         }
+    }
+}
+
+/// The same for a part of a page.
+fn for_each_word_in(bits: &mut [u8], part: Span, f: &mut impl FnMut(u32, &mut u64, u64)) {
+    let (first, last) = (part.start / WORD_SPAN, (part.end - 1) / WORD_SPAN);
+    let Some(bits) = bits.get_mut(8 * first as usize..) else { return };
+    let (words, _) = bits.as_chunks_mut::<8>();
+    for (number, bytes) in (first..=last).zip(words) {
+        let (at, mut word) = (number * WORD_SPAN, u64::from_le_bytes(*bytes));
+        if word == 0 {
+            continue;
+        }
+        let mut mask = u64::MAX;
+        if at < part.start {
+            mask <<= (part.start - at) / MARKS.granule;
+        }
+        if part.end - at < WORD_SPAN {
+            mask &= u64::MAX >> ((WORD_SPAN - (part.end - at)) / MARKS.granule);
+        }
+        f(at, &mut word, mask);
+        *bytes = word.to_le_bytes();
     }
 }

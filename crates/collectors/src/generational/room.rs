@@ -6,9 +6,6 @@ use super::remember::{BELOW_NURSERY, OLD_BOUND, wipe};
 use super::{Generational, geometry};
 use heapwright_gc_heap::{AllocOutcome, Heap};
 
-/// The marks of this many times an eden are an eighth of eden.
-const WIPED_EDENS: u64 = 4;
-
 /// The young generation.
 #[derive(Debug, Default)]
 pub(super) struct Young {
@@ -202,11 +199,9 @@ impl Generational {
         if self.marks_young(heap) {
             wipe(heap, used);
         }
-        // Marks of slots that name what is old now are useless; to look at each takes longer than to remove all, if those are few.
-        if self.settled() <= WIPED_EDENS * u64::from(used.len()) {
-            let large = self.large.iter().map(|(at, size)| Span::new(at, at + size));
-            self.old.segments().iter().copied().chain(large).for_each(|area| wipe(heap, area));
-        }
+        // Marks of slots that name what is old now are useless, and to look at each slot takes longer than to remove all.
+        let large = self.large.iter().map(|(at, size)| Span::new(at, at + size));
+        self.old.segments().iter().copied().chain(large).for_each(|area| wipe(heap, area));
         self.old.add(used);
         let old = Span::new(pages.start, page_up(used.end).clamp(pages.start, pages.end));
         self.pages.promote(old);

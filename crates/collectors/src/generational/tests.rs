@@ -301,7 +301,7 @@ fn useless_marks_do_no_harm() {
         world.set(i as usize, 1, young);
     }
     for round in 0..3 {
-        world.heap.memory_mut().side_mut(0).fill(u8::MAX);
+        world.heap.memory_mut().sides_mut().into_iter().for_each(|table| table.fill(u8::MAX));
         if round == 2 {
             world.collect(Cause::Explicit);
             let objects = world.heap.memory().side(0)[NULL_PAGE_BYTES as usize / 32..].iter().take(2000 * 16 / 32);
