@@ -69,6 +69,10 @@ pub(crate) struct DevArgs {
     #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
     pub(crate) no_huge_pages: bool,
 
+    /// Do not ask the processor for objects before a collection looks at them
+    #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
+    pub(crate) no_gc_prefetch: bool,
+
     /// Generate code without optimising it
     #[arg(long, hide_short_help = true, help_heading = DEVELOPMENT)]
     pub(crate) no_optimize: bool,
@@ -190,6 +194,7 @@ impl DevArgs {
             .zeal(self.zeal)
             .stack_watermark(!self.no_stack_watermark)
             .huge_pages(!self.no_huge_pages)
+            .gc_prefetch(!self.no_gc_prefetch)
             .optimize(!self.no_optimize)
             .elide_barriers(!self.no_elision);
         if self.no_compile_ahead {

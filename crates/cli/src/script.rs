@@ -82,7 +82,8 @@ mod tests {
             format!("{:?}", options(&args, Collector::default()).unwrap().config().unwrap())
         };
         let plain = config(&[]);
-        for switch in ["--no-signals", "--no-stack-watermark", "--no-huge-pages", "--no-optimize", "--no-elision"] {
+        let switches = ["--no-signals", "--no-stack-watermark", "--no-huge-pages", "--no-gc-prefetch", "--no-optimize", "--no-elision"];
+        for switch in switches {
             assert_ne!(config(&[switch]), plain, "{switch}");
         }
         // On a single processor nothing is compiled ahead anyway.

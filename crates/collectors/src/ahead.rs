@@ -5,6 +5,8 @@
 //! other slots are found (C.-Y. Cher, A. L. Hosking and T. N. Vijaykumar, Software Prefetching for Mark-Sweep Garbage
 //! Collection, ASPLOS 2004; there in front of a mark stack, here in front of copying).
 
+use heapwright_gc_heap::Words;
+
 /// How many wait. Enough to cover the way to memory, few enough to stay in the first-level cache until they are wanted.
 const LENGTH: usize = 16;
 
@@ -14,16 +16,31 @@ const _: () = assert!(LENGTH.is_power_of_two());
 pub(crate) type Pending = (u32, u32);
 
 /// The queue.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Ahead {
     ring: [Pending; LENGTH],
     next: usize,
+    waits: bool,
 }
 
 impl Ahead {
+    /// An empty queue; nothing waits in it unless the heap's memory is asked for ahead.
+    pub(crate) fn new(words: &Words<'_>) -> Ahead {
+        Ahead { ring: Default::default(), next: 0, waits: words.prefetches() }
+    }
+
+    /// Whether anything waits, and is worth asking for.
+    #[inline(always)]
+    pub(crate) fn waits(&self) -> bool {
+        self.waits
+    }
+
     /// Takes in a slot, whose referent is asked for elsewhere; gives the one that has waited longest if the queue was full.
     #[inline(always)]
     pub(crate) fn push(&mut self, pending: Pending) -> Option<Pending> {
+        if !self.waits {
+            return Some(pending).filter(|due| due.0 != 0);
+        }
         let place = &mut self.ring[self.next % LENGTH];
         self.next += 1;
         Some(core::mem::replace(place, pending)).filter(|due| due.0 != 0)
@@ -44,10 +61,25 @@ impl Ahead {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use heapwright_gc_heap::HeapMemory;
+
+    fn queue(prefetch: bool) -> Ahead {
+        let mut memory = HeapMemory::in_vec(4096);
+        memory.set_prefetch(prefetch);
+        Ahead::new(&memory.words(0, 0).unwrap())
+    }
+
+    #[test]
+    fn nothing_waits_where_nothing_is_asked_for() {
+        let mut ahead = queue(false);
+        assert!(!ahead.waits());
+        assert_eq!([ahead.push((4, 8)), ahead.push((12, 8)), ahead.pop()], [Some((4, 8)), Some((12, 8)), None]);
+    }
 
     #[test]
     fn first_in_first_out() {
-        let mut ahead = Ahead::default();
+        let mut ahead = queue(true);
+        assert!(ahead.waits());
         let mut out = Vec::new();
         let (mut given, mut random) = (0, 1u32);
         for _ in 0..1000 {

@@ -86,6 +86,8 @@ pub struct HeapMemory {
     page: u64,
     /// Whether the system is asked for huge pages.
     huge_pages: bool,
+    /// Whether collectors ask the processor for memory ahead.
+    prefetch: bool,
     backing: Backing,
     /// The side tables, which grow with the heap.
     side: SideMemory,
@@ -156,6 +158,7 @@ impl HeapMemory {
             max_usable: RESERVATION_BYTES - NULL_PAGE,
             page: rustix::param::page_size() as u64,
             huge_pages: false,
+            prefetch: true,
             backing: Backing::Mapped,
             side: SideMemory::none(),
             injector: Injector::default(),
@@ -245,7 +248,8 @@ impl HeapMemory {
         // SAFETY: `check_range` has proved the range committed, and `&mut self`, borrowed as long as the words are,
         // that nobody else looks at it; side tables are memory of their own.
         let bytes = unsafe { core::slice::from_raw_parts_mut(at, length as usize) };
-        Ok((Words::new(bytes.as_chunks_mut().0, start, self.injector.tap()), self.side.all_mut()))
+        let words = Words::new(bytes.as_chunks_mut().0, start, self.injector.tap(), self.prefetch);
+        Ok((words, self.side.all_mut()))
     }
 
     /// Heap memory over a zeroed byte vector, of which `max` bytes after the null page can be committed.
@@ -264,6 +268,7 @@ impl HeapMemory {
             max_usable,
             page: 4096,
             huge_pages: false,
+            prefetch: true,
             backing: Backing::Vec(layout),
             side: SideMemory::none(),
             injector: Injector::default(),
@@ -335,6 +340,11 @@ impl HeapMemory {
         self.side.commit_to(end)?;
         self.usable = end - NULL_PAGE;
         Ok(())
+    }
+
+    /// Whether collections ask the processor for memory before they need it ([`Words::prefetches`]). They do, at first.
+    pub fn set_prefetch(&mut self, enable: bool) {
+        self.prefetch = enable;
     }
 
     /// Whether the system is asked to back what is committed from now on, beyond the first 4 MiB, with huge pages where
@@ -441,6 +451,7 @@ impl HeapMemory {
             max_usable: 0,
             page: self.page,
             huge_pages: false,
+            prefetch: true,
             backing: Backing::None,
             side: SideMemory::none(),
             injector: Injector::default(),

@@ -11,12 +11,18 @@ pub struct Words<'a> {
     words: &'a mut [[u8; 4]],
     start: u32,
     tap: Tap<'a>,
+    prefetch: bool,
 }
 
 #[allow(clippy::missing_errors_doc, reason = "each fails for words outside the view")]
 impl<'a> Words<'a> {
-    pub(crate) fn new(words: &'a mut [[u8; 4]], start: u32, tap: Tap<'a>) -> Words<'a> {
-        Words { words, start, tap }
+    pub(crate) fn new(words: &'a mut [[u8; 4]], start: u32, tap: Tap<'a>, prefetch: bool) -> Words<'a> {
+        Words { words, start, tap, prefetch }
+    }
+
+    /// Whether collectors are to ask for memory ahead: on, but for those who want to know what it is worth.
+    pub fn prefetches(&self) -> bool {
+        self.prefetch
     }
 
     /// Offset one past the last word.

@@ -42,6 +42,7 @@ impl<'a> Evacuation<'a> {
         let Some((low, high)) = cut else {
             return Err(HeapCorrupted { what: "copying: spaces overlap", at: from.0 });
         };
+        let ahead = Ahead::new(&low);
         let (from_words, to_words) = if from.0 < to.0 { (low, high) } else { (high, low) };
         Ok(Evacuation {
             from: from_words,
@@ -55,7 +56,7 @@ impl<'a> Evacuation<'a> {
             shapes: Shapes::new(space, header.bytes()),
             objects: 0,
             hosts: Vec::new(),
-            ahead: Ahead::default(),
+            ahead,
         })
     }
 
@@ -142,7 +143,9 @@ impl<'a> Evacuation<'a> {
         if reference == 0 || reference & 1 != 0 {
             return Ok(());
         }
-        self.from.prefetch(reference);
+        if self.ahead.waits() {
+            self.from.prefetch(reference);
+        }
         match self.ahead.push((slot, reference)) {
             Some((slot, reference)) => self.settle(slot, reference),
             None => Ok(()),

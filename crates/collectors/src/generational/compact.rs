@@ -127,14 +127,16 @@ impl<'a> Compaction<'a> {
         if self.moved_from == u32::MAX {
             return Ok(self.segments);
         }
-        let mut ahead = Ahead::default();
+        let mut ahead = Ahead::new(words);
         for (at, max) in self.large.iter() {
             self.update(words, shapes, &mut ahead, (at, at), max)?;
         }
         for range in &self.ranges {
             for index in lines_of(range.sources) {
                 let Some(line) = self.lines.get(index) else { break };
-                self.prefetch_line(words, index + LINES_AHEAD);
+                if ahead.waits() {
+                    self.prefetch_line(words, index + LINES_AHEAD);
+                }
                 let mut starts = line[STARTS];
                 while starts != 0 {
                     let bit = starts.trailing_zeros();
@@ -185,7 +187,7 @@ impl<'a> Compaction<'a> {
             if reference < self.moved_from || reference & 1 != 0 {
                 return Ok(());
             }
-            if let Some(line) = self.lines.get(place_of(reference).0) {
+            if let Some(line) = self.lines.get(place_of(reference).0).filter(|_| ahead.waits()) {
                 heapwright_gc_heap::prefetch(line);
             }
             match ahead.push((slot, reference)) {

@@ -84,6 +84,7 @@ impl<'a> Marker<'a> {
         large: &'a mut LargeSpace,
     ) -> Marker<'a> {
         let end = areas.last().map_or(BASE, |area| area.end);
+        let ahead = Ahead::new(&words);
         Marker {
             words,
             shapes,
@@ -92,7 +93,7 @@ impl<'a> Marker<'a> {
             recent: Span::default(),
             large,
             references: Vec::new(),
-            ahead: Ahead::default(),
+            ahead,
             ranges: Vec::new(),
             found: Marked::default(),
         }
@@ -119,6 +120,9 @@ impl<'a> Marker<'a> {
     /// Asks for what looking at an object needs.
     #[inline(always)]
     fn prefetch(&self, at: u32) {
+        if !self.ahead.waits() {
+            return;
+        }
         self.words.prefetch(at);
         if let Some(line) = self.lines.get(place_of(at).0) {
             heapwright_gc_heap::prefetch(line);

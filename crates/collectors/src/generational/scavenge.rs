@@ -102,6 +102,7 @@ impl<'a> Scavenge<'a> {
         places: Places,
         scannable: u64,
     ) -> Scavenge<'a> {
+        let ahead = Ahead::new(&words);
         Scavenge {
             words,
             shapes,
@@ -114,7 +115,7 @@ impl<'a> Scavenge<'a> {
             stay: places.stay,
             room: places.eden.len() + places.survivors.len(),
             scannable,
-            ahead: Ahead::default(),
+            ahead,
             outcome: Outcome::default(),
         }
     }
@@ -133,7 +134,9 @@ impl<'a> Scavenge<'a> {
     /// Asks the processor for the object that a slot names.
     #[inline(always)]
     pub(super) fn prefetch(&self, slot: u32) {
-        if let Ok(reference) = self.words.get(slot) {
+        if self.ahead.waits()
+            && let Ok(reference) = self.words.get(slot)
+        {
             self.words.prefetch(reference);
         }
     }
@@ -293,7 +296,9 @@ impl<'a> Scavenge<'a> {
         if !self.nursery.contains(reference) {
             return self.check_settled(reference);
         }
-        self.words.prefetch(reference);
+        if self.ahead.waits() {
+            self.words.prefetch(reference);
+        }
         match self.ahead.push((slot, reference)) {
             Some((slot, reference)) => self.settle(slot, reference),
             None => Ok(()),

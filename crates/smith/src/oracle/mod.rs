@@ -28,6 +28,7 @@ pub const SWITCHES: &[Switch] = &[
     ("inlining", |config| config.inlining(false)),
     ("known-and-guarded-calls", |config| config.known_targets(false).guarded_calls(false)),
     ("huge-pages", |config| config.huge_pages(false)),
+    ("gc-prefetch", |config| config.gc_prefetch(false)),
 ];
 
 /// How a module is run.

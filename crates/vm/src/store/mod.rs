@@ -63,6 +63,8 @@ pub struct StoreConfig {
     pub stack_watermark: bool,
     /// Whether the system is asked for huge pages for a heap that is not small ([`HeapMemory::set_huge_pages`]).
     pub huge_pages: bool,
+    /// Whether collections ask the processor for memory ahead ([`HeapMemory::set_prefetch`]).
+    pub gc_prefetch: bool,
 }
 
 /// A store. It may move in memory except while a call is in progress; replacing it during one (through
@@ -417,6 +419,7 @@ impl StoreState {
         let memory = self.heap_memory.take();
         let mut memory = memory.ok_or_else(|| MemoryError("the GC heap could not be made".into()))?;
         memory.set_huge_pages(self.config.huge_pages);
+        memory.set_prefetch(self.config.gc_prefetch);
         let runtime = &self.runtime;
         let config = HeapConfig { max: self.config.heap.max.min(runtime.allocator().max_heap()), ..self.config.heap };
         // SAFETY: the field's address is valid as long as the store, and so longer than its heap; Rust code reaches it
