@@ -186,7 +186,8 @@ impl Engine {
     }
 
     pub(crate) fn store_config(&self) -> StoreConfig {
-        let Config { heap, max_wasm_stack, backtraces, stack_watermark, huge_pages, gc_prefetch, .. } = self.inner.config;
+        let Config { heap, max_wasm_stack, backtraces, stack_watermark, huge_pages, gc_prefetch, .. } =
+            self.inner.config;
         StoreConfig { heap, max_wasm_stack, backtraces, stack_watermark, huge_pages, gc_prefetch }
     }
 

@@ -82,7 +82,14 @@ mod tests {
             format!("{:?}", options(&args, Collector::default()).unwrap().config().unwrap())
         };
         let plain = config(&[]);
-        let switches = ["--no-signals", "--no-stack-watermark", "--no-huge-pages", "--no-gc-prefetch", "--no-optimize", "--no-elision"];
+        let switches = [
+            "--no-signals",
+            "--no-stack-watermark",
+            "--no-huge-pages",
+            "--no-gc-prefetch",
+            "--no-optimize",
+            "--no-elision",
+        ];
         for switch in switches {
             assert_ne!(config(&[switch]), plain, "{switch}");
         }

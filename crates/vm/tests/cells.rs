@@ -29,8 +29,14 @@ fn store(target: Target) -> (Store, InstanceId) {
     let settings = Settings { target, ..Settings::default() };
     let runtime = Runtime::new(settings, || Box::<cell_sweep::CellSweep>::default()).unwrap();
     let heap = HeapConfig { initial: CAPACITY, max: CAPACITY, sizing: SizingPolicy::Fixed, zeal: 0 };
-    let config =
-        StoreConfig { heap, max_wasm_stack: 512 << 10, backtraces: true, stack_watermark: true, huge_pages: true, gc_prefetch: true };
+    let config = StoreConfig {
+        heap,
+        max_wasm_stack: 512 << 10,
+        backtraces: true,
+        stack_watermark: true,
+        huge_pages: true,
+        gc_prefetch: true,
+    };
     let mut store = Store::new(&runtime, config).unwrap();
     let module = runtime.compile(&wat::parse_str(MODULE).unwrap()).unwrap();
     let instance = store.instantiate(&module, &[]).unwrap();

@@ -129,7 +129,8 @@ fn threads_register_and_unregister_while_others_look_up() {
                         max_wasm_stack: 128 << 10,
                         backtraces: true,
                         stack_watermark: true,
-                        huge_pages: true, gc_prefetch: true,
+                        huge_pages: true,
+                        gc_prefetch: true,
                     };
                     for round in 0..ROUNDS {
                         let n = t * ROUNDS + round;

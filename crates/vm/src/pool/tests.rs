@@ -26,7 +26,14 @@ fn store(runtime: &Arc<Runtime>) -> Store {
     let heap = HeapConfig { initial: 1 << 20, max: 1 << 24, sizing: SizingPolicy::Growing, zeal: 0 };
     Store::new(
         runtime,
-        StoreConfig { heap, max_wasm_stack: 256 << 10, backtraces: true, stack_watermark: false, huge_pages: true, gc_prefetch: true },
+        StoreConfig {
+            heap,
+            max_wasm_stack: 256 << 10,
+            backtraces: true,
+            stack_watermark: false,
+            huge_pages: true,
+            gc_prefetch: true,
+        },
     )
     .unwrap()
 }

@@ -72,7 +72,14 @@ impl Side {
         let heap = HeapConfig { initial: 256 << 10, max: 256 << 10, sizing: SizingPolicy::Fixed, zeal: 0 };
         let mut store = Store::new(
             runtime,
-            StoreConfig { heap, max_wasm_stack: 256 << 10, backtraces: true, stack_watermark: true, huge_pages: true, gc_prefetch: true },
+            StoreConfig {
+                heap,
+                max_wasm_stack: 256 << 10,
+                backtraces: true,
+                stack_watermark: true,
+                huge_pages: true,
+                gc_prefetch: true,
+            },
         )
         .unwrap();
         store.heap().unwrap();

@@ -37,7 +37,14 @@ impl World {
         let heap = HeapConfig { initial: 1 << 20, max: 256 << 20, sizing: SizingPolicy::Growing, zeal };
         let store = Store::new(
             &runtime,
-            StoreConfig { heap, max_wasm_stack: 512 << 10, backtraces: true, stack_watermark: true, huge_pages: true, gc_prefetch: true },
+            StoreConfig {
+                heap,
+                max_wasm_stack: 512 << 10,
+                backtraces: true,
+                stack_watermark: true,
+                huge_pages: true,
+                gc_prefetch: true,
+            },
         )
         .unwrap();
         World { runtime, store }
