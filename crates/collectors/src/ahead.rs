@@ -61,12 +61,12 @@ impl Ahead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use heapwright_gc_heap::HeapMemory;
+    use heapwright_gc_heap::{HeapMemory, NULL_PAGE_BYTES};
 
     fn queue(prefetch: bool) -> Ahead {
         let mut memory = HeapMemory::in_vec(4096);
         memory.set_prefetch(prefetch);
-        Ahead::new(&memory.words(0, 0).unwrap())
+        Ahead::new(&memory.words(NULL_PAGE_BYTES, NULL_PAGE_BYTES).unwrap())
     }
 
     #[test]
